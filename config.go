@@ -1,0 +1,78 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ostiary/auth/internal/passhash"
+)
+
+// Config is what New needs to know beside the stores. It is copied, given its defaults
+// and checked once, by New. The zero value of every field but Tokens is the safe one;
+// a field that weakens something says so in its name.
+type Config struct {
+	// Tokens holds the keys and the lifetimes. Its two lists of keys have no default.
+	Tokens TokenOptions
+
+	// HashCost is bcrypt's cost for new passwords, its logarithm of work; a login raises
+	// a stored hash of a lower one. At least 10, at most 18. Default: 12.
+	HashCost int
+
+	// Logger gets the causes of 5xx answers and what concerns security, never a token,
+	// key or password. Default: slog.Default().
+	Logger *slog.Logger
+
+	// Now is the Authenticator's only clock; the stores have their own. Default: time.Now.
+	Now func() time.Time
+
+	// InsecureTutorialMode answers as the Node tutorial does, so that a front end written
+	// for it runs unchanged: bodies without codes; passwords from 4 code points, trimmed;
+	// at login, whether an address is known; names HTML-escaped. Default: false.
+	InsecureTutorialMode bool
+
+	// InsecureHashCost lets HashCost be as low as 4, for tests. Default: false.
+	InsecureHashCost bool
+
+	// InsecureNoLimits turns rate limits off, for load tests: so far the limit of 8
+	// rotations of one session within Tokens.Grace. Default: false.
+	InsecureNoLimits bool
+}
+
+// The bounds of Config.HashCost; below minHashCost only with InsecureHashCost (OWASP
+// ASVS 5.0, 11.4.2).
+const (
+	defaultHashCost     = 12
+	minHashCost         = 10
+	minInsecureHashCost = 4
+	maxHashCost         = passhash.MaxStoredCost
+)
+
+// withDefaults returns the Config with every unset field set.
+func (c Config) withDefaults() Config {
+	if c.HashCost == 0 {
+		c.HashCost = defaultHashCost
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now //nolint:forbidigo // the default of the one clock
+	}
+	c.Tokens = c.Tokens.withDefaults()
+	return c
+}
+
+// check returns every problem of a Config that has its defaults.
+func (c Config) check() error {
+	problems := []error{c.Tokens.check()}
+	lowest := minHashCost
+	if c.InsecureHashCost {
+		lowest = minInsecureHashCost
+	}
+	if c.HashCost < lowest || c.HashCost > maxHashCost {
+		problems = append(problems, fmt.Errorf("auth: Config.HashCost is %d: it must be from %d to %d", c.HashCost, lowest, maxHashCost))
+	}
+	return errors.Join(problems...)
+}

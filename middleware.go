@@ -1,0 +1,146 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// Requirement is what RequireWith asks of a request beyond a valid access token. The
+// zero value asks for nothing more.
+type Requirement struct {
+	// Live asks the store whether the token's session goes on: it was not ended, has not
+	// expired, and its user is there and unchanged. It takes one read, two where the
+	// users are the host's own. Without it a session that was ended is accepted until its
+	// access token expires.
+	Live bool
+}
+
+// Require lets requests with a valid access token through to next, which finds its
+// claims by FromContext, and answers all others with 401 (RFC 6750). The token comes in
+// the one Authorization header, after the scheme Bearer in any case.
+func (a *Authenticator) Require(next http.Handler) http.Handler {
+	return a.RequireWith(Requirement{})(next)
+}
+
+// RequireWith is Require for a requirement.
+func (a *Authenticator) RequireWith(req Requirement) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			claims, err := a.authenticate(r, req)
+			if err != nil {
+				a.writeError(w, r, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(a.withGuard(r.Context(), &claims)))
+		})
+	}
+}
+
+// Optional lets requests without credentials through too: FromContext then says that
+// there are none. A token that is not valid is still answered with 401, so that nobody
+// is taken for anonymous by mistake.
+func (a *Authenticator) Optional(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, err := a.authenticate(r, Requirement{})
+		switch {
+		case err == nil:
+			r = r.WithContext(a.withGuard(r.Context(), &claims))
+		case errors.Is(err, ErrNoToken):
+			r = r.WithContext(a.withGuard(r.Context(), nil))
+		default:
+			a.writeError(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authenticate returns the claims of the request's access token, if they meet req.
+func (a *Authenticator) authenticate(r *http.Request, req Requirement) (Claims, error) {
+	text, err := bearer(r.Header, "Authorization")
+	if err != nil {
+		return Claims{}, err
+	}
+	claims, err := a.Verify(text)
+	if err != nil {
+		return Claims{}, err
+	}
+	if req.Live {
+		if err := a.checkLive(r.Context(), claims); err != nil {
+			return Claims{}, err
+		}
+	}
+	return claims, nil
+}
+
+// checkLive returns nil if the claims' session goes on, else ErrSessionEnded or the
+// store's error.
+func (a *Authenticator) checkLive(ctx context.Context, claims Claims) error {
+	ctx, cancel := withStoreDeadline(ctx)
+	defer cancel()
+	var state SessionState
+	err := retry(ctx, func() (err error) {
+		state, err = a.stores.Refresh.ReadSession(ctx, claims.SessionID)
+		return err
+	})
+	var user UserRecord
+	if err == nil && !a.stores.SharedUsers {
+		user, err = a.userByID(ctx, claims.UserID)
+	}
+	if errors.Is(err, ErrSessionNotFound) || errors.Is(err, ErrUserNotFound) {
+		return ErrSessionEnded
+	}
+	if err != nil {
+		return err
+	}
+	if !a.live(state, claims.UserID, a.now(), user.AuthVersion, user.CreatedAt) {
+		return ErrSessionEnded
+	}
+	return nil
+}
+
+// bearer returns the token of the Authorization header (RFC 6750, section 2.1). kind
+// names the token in the error, which Is ErrNoToken or ErrTokenMalformed.
+func bearer(h http.Header, kind string) (string, error) {
+	values := h["Authorization"]
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return "", &credentialsError{kind, ErrNoToken}
+	}
+	scheme, text, _ := strings.Cut(values[0], " ")
+	text = strings.TrimLeft(text, " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || text == "" || strings.Contains(text, " ") {
+		return "", &credentialsError{kind, ErrTokenMalformed}
+	}
+	return text, nil
+}
+
+// guardKey is the context's key of a guard.
+type guardKey struct{}
+
+// guard is what a request that passed one of the guards above carries.
+type guard struct {
+	authenticator *Authenticator
+	claims        *Claims // nil: anonymous
+}
+
+func (a *Authenticator) withGuard(ctx context.Context, claims *Claims) context.Context {
+	return context.WithValue(ctx, guardKey{}, guard{a, claims})
+}
+
+// FromContext returns the claims of the access token with which a request came through
+// Require, RequireWith or Optional; false if it came without, or through none of them.
+func FromContext(ctx context.Context) (Claims, bool) {
+	g, ok := ctx.Value(guardKey{}).(guard)
+	if !ok || g.claims == nil {
+		return Claims{}, false
+	}
+	return *g.claims, true
+}
+
+// UserIDFromContext is FromContext for the user's ID alone.
+func UserIDFromContext(ctx context.Context) (UserID, bool) {
+	claims, ok := FromContext(ctx)
+	return claims.UserID, ok
+}

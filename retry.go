@@ -1,0 +1,61 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// storeTries is how often an operation of a store is tried in all.
+	storeTries = 3
+
+	// storeDeadline is how long the store's work for one call may take where the call's
+	// context has no deadline of its own.
+	storeDeadline = 10 * time.Second
+
+	// revokeDeadline is how long a revocation may take that was decided; the call's
+	// context does not count for it.
+	revokeDeadline = 5 * time.Second
+
+	// retryPause is the longest pause before the first repeat; it doubles with each.
+	retryPause = 20 * time.Millisecond
+)
+
+// withStoreDeadline bounds ctx by storeDeadline if it has no deadline.
+func withStoreDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, storeDeadline)
+}
+
+// retry calls op, which is idempotent, until it returns something that is not
+// ErrUnavailable, storeTries times at most, with a random pause between. It returns op's
+// last error.
+func retry(ctx context.Context, op func() error) error {
+	for try := 1; ; try++ {
+		err := op()
+		if !errors.Is(err, ErrUnavailable) || try == storeTries {
+			return err
+		}
+		if pause(ctx, try) != nil {
+			return err
+		}
+	}
+}
+
+// pause waits at random for up to retryPause · 2^(try-1), less if ctx ends before.
+func pause(ctx context.Context, try int) error {
+	d := rand.N(retryPause << (try - 1)) //nolint:gosec // jitter is no secret
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case <-timer.C:
+		return nil
+	}
+}

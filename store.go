@@ -1,0 +1,232 @@
+package auth
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// UserID identifies a user: 1 to 64 bytes of text that never name another user again.
+// mysqlstore's and memstore's are positive decimal numbers without leading zeros.
+type UserID string
+
+// User is what the API returns of a user.
+type User struct {
+	ID    UserID `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"` // as typed at sign-up, trimmed; the address for mail
+}
+
+// UserRecord is a user as a UserStore holds it.
+type UserRecord struct {
+	User
+	EmailKey     string    // the canonical address, unique
+	PasswordHash string    // "" if the user has no password: every one is wrong then
+	AuthVersion  int64     // from 1; raised by every change that must end sessions
+	CreatedAt    time.Time // by the store's clock
+}
+
+// Format writes the record without its hash, whatever the verb.
+func (r UserRecord) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "auth.UserRecord{ID:"+string(r.ID)+" REDACTED}")
+}
+
+// LogValue is the record without its hash.
+func (r UserRecord) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", string(r.ID)))
+}
+
+// NewUser is what a sign-up stores. Every field is checked and canonical: the name is
+// at most 255 code points, address and key at most 254 bytes, the hash at most 255.
+type NewUser struct {
+	Name         string
+	Email        string
+	EmailKey     string
+	PasswordHash string
+}
+
+// Format writes nothing of the user, whatever the verb.
+func (NewUser) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "auth.NewUser{REDACTED}") }
+
+// LogValue is the same.
+func (NewUser) LogValue() slog.Value { return slog.StringValue("REDACTED") }
+
+// SessionID identifies a session: 128 bits, at least 80 of them random. Its text is 32
+// lower-case hexadecimal digits, the claim sid.
+type SessionID [16]byte
+
+// String is the ID in hexadecimal.
+func (id SessionID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText is String for encoders.
+func (id SessionID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// ParseSessionID reads what String wrote; anything else, upper case included, is an error.
+func ParseSessionID(s string) (SessionID, error) {
+	var id SessionID
+	if len(s) != hex.EncodedLen(len(id)) {
+		return SessionID{}, fmt.Errorf("auth: a session ID has %d digits, not %d", hex.EncodedLen(len(id)), len(s))
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil || id.String() != s {
+		return SessionID{}, fmt.Errorf("auth: a session ID has lower-case hexadecimal digits only")
+	}
+	return id, nil
+}
+
+// AttemptID names one call of Refresh, so that the call recognises its own success when
+// the store's reply to it was lost.
+type AttemptID [16]byte
+
+// Client is where a request came from. The zero value is a client that is not known.
+type Client struct {
+	IP        netip.Addr
+	UserAgent string // at most 255 code points are kept
+}
+
+// Session is one login on one device.
+type Session struct {
+	ID              SessionID
+	UserID          UserID
+	CreatedAt       time.Time // by the store's clock
+	AuthenticatedAt time.Time // when the user last proved who they are; by Config.Now, whole seconds, as the two below
+	ExpiresAt       time.Time // without a refresh until then, the session ends
+	MaxExpiresAt    time.Time // the session ends then in any case
+	Client          Client    // of the last rotation
+}
+
+// RetiredKept is how many retirement times of past generations a session's row keeps.
+const RetiredKept = 8
+
+// CreationSlack is how much later than a session's row, or an access token, its user's
+// row may have been created: clocks differ, and IDs given again by a failover must not
+// open a stranger's account.
+const CreationSlack = 5 * time.Minute
+
+// Reasons for which a session's row is revoked.
+const (
+	ReasonLogout      = "logout"       // by its refresh token
+	ReasonReuse       = "reuse"        // an old refresh token was used again
+	ReasonUserChanged = "user_changed" // the user changed while the login was under way
+)
+
+// SessionState is a session's row as ReadSession found it.
+type SessionState struct {
+	Session
+	AuthVersion int64       // the user's, when the session began
+	Generation  int64       // from 1: of the refresh token that is valid now
+	RotatedBy   AttemptID   // the attempt that made Generation; zero before the first
+	Retired     []time.Time // when Generation-1, Generation-2, … were rotated away, newest first, at most RetiredKept; by the store's clock
+	RevokedAt   time.Time   // zero: not revoked; by the store's clock
+	Reason      string
+	ReadAt      time.Time // the store's clock at the read
+
+	// UserCurrent says that the user exists, has the row's AuthVersion, and was created
+	// at most CreationSlack after the row. Stores that do not hold the users leave it
+	// false, and the Authenticator finds out by UserByID.
+	UserCurrent bool
+}
+
+// Rotation is one attempt to replace a session's refresh token by its successor. Every
+// repeat of the attempt is the same in every field.
+type Rotation struct {
+	Session    SessionID
+	UserID     UserID
+	Generation int64     // of the token that was presented
+	Attempt    AttemptID // becomes the row's RotatedBy
+	Now        time.Time // the row's ExpiresAt must lie after it
+	ExpiresAt  time.Time // becomes the row's
+	Client     Client    // becomes the row's
+
+	// Window is the time in which at most RetiredKept rotations may fall; zero: no limit.
+	// A retirement that seems to lie in the future counts as one of just now.
+	Window time.Duration
+
+	// AuthVersion and UserCreatedAt are the user's, as just read. A store that holds the
+	// users itself ignores them: they are zero where Stores.SharedUsers is set.
+	AuthVersion   int64
+	UserCreatedAt time.Time
+}
+
+// Stores is what New needs to keep users and sessions in.
+type Stores struct {
+	Users   UserStore
+	Refresh RefreshStore
+
+	// SharedUsers says that Refresh holds the users too and checks them in the same
+	// statement. False, the safe value, has the Authenticator read the user before each
+	// refresh and once more after each login. Default: false.
+	SharedUsers bool
+
+	// IntegerIDs says that user IDs are decimal numbers, to be written as JSON numbers in
+	// response bodies; in tokens they are strings always. Default: false.
+	IntegerIDs bool
+
+	// Check looks for what is set up wrongly in the stores, given the configured cost of
+	// bcrypt. Default: nil, nothing is looked at.
+	Check func(ctx context.Context, hashCost int) ([]Finding, error)
+}
+
+// UserStore holds users. Its methods are safe for concurrent use, heed ctx, and return
+// an error that Is ErrUnavailable where a later try may succeed. A host with a users
+// table of its own implements these four; whenever it changes a password, disables or
+// deletes a user, it raises AuthVersion in the same transaction, and then ends the
+// user's sessions.
+type UserStore interface {
+	// CreateUser stores a new user with AuthVersion 1 and returns its ID. Of concurrent
+	// calls with one EmailKey exactly one succeeds, the others get ErrEmailTaken: a
+	// unique index decides, never a look before. On any error no user is left behind,
+	// save that after ErrUnavailable it is unknown.
+	CreateUser(ctx context.Context, u NewUser) (UserID, error)
+
+	// UserByEmail returns the user with exactly this canonical key, byte for byte, or
+	// ErrUserNotFound.
+	UserByEmail(ctx context.Context, emailKey string) (UserRecord, error)
+
+	// UserByID returns the user with this ID, or ErrUserNotFound, also where the text can
+	// be no ID of this store's.
+	UserByID(ctx context.Context, id UserID) (UserRecord, error)
+
+	// UpdatePassword replaces the hash if it still is old, in one step, and says whether
+	// it was. It is the rehash at login: AuthVersion and sessions stay as they are.
+	UpdatePassword(ctx context.Context, id UserID, old, hash string) (swapped bool, err error)
+}
+
+// RefreshStore holds sessions. Its methods are safe for concurrent use, also by several
+// processes, heed ctx, and return an error that Is ErrUnavailable where a later try may
+// succeed. Each may be called again with the same arguments and then has the same
+// effect as once. Instants are kept to the microsecond at least.
+type RefreshStore interface {
+	// CreateSession stores a session of generation 1, created now by the store's clock
+	// (s.CreatedAt is ignored). A store that holds the users does so only if the user
+	// exists with this authVersion, in one step, else ErrUserChanged. A session whose ID
+	// is there already was stored by an earlier try: nil.
+	CreateSession(ctx context.Context, s Session, authVersion int64) error
+
+	// RotateSession, in one step, makes r.Generation+1 the session's generation, sets
+	// RotatedBy, ExpiresAt and Client from r, and puts now, by the store's clock, in front
+	// of Retired, if the row is r.UserID's, at r.Generation, not revoked, expires after
+	// r.Now, has its user (a user that exists, with an equal AuthVersion, created at most
+	// CreationSlack after the row), and r.Window is not exhausted: its eighth retirement
+	// lies more than Window back. It says whether it did. Of concurrent calls for one
+	// generation at most one does.
+	RotateSession(ctx context.Context, r Rotation) (rotated bool, err error)
+
+	// RecoverSession is RotateSession for a row whose generation is less than
+	// r.Generation, because the store lost writes. Window does not matter. Retired becomes
+	// now for r.Generation and the Unix epoch for the RetiredKept-1 before it.
+	RecoverSession(ctx context.Context, r Rotation) (recovered bool, err error)
+
+	// ReadSession returns the session's row, or ErrSessionNotFound. It sees every write
+	// that was acknowledged before it began, by whichever node of a cluster, and waits for
+	// those under way: a replica never answers it.
+	ReadSession(ctx context.Context, id SessionID) (SessionState, error)
+
+	// RevokeSession revokes the session if it is the user's and live, for good. That
+	// there is no such session, or that it was revoked before, is no error, and changes
+	// neither the time nor the reason of an earlier revocation.
+	RevokeSession(ctx context.Context, id SessionID, user UserID, reason string) error
+}

@@ -1,0 +1,350 @@
+package auth
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ostiary/auth/internal/strictjson"
+	"github.com/ostiary/auth/internal/token"
+)
+
+// TokenOptions says how tokens are signed and how long they and their sessions live.
+// Lifetimes are cut to whole seconds, and zero means the default.
+type TokenOptions struct {
+	// AccessKeys and RefreshKeys sign and verify the two kinds of token: the first of a
+	// list signs, all of it verify. No key stands in both. To replace a key without
+	// refusing anyone: append the new one on every instance; then move it to the front;
+	// then, when MaxTTL has passed, remove the old one. No default.
+	AccessKeys  []Key
+	RefreshKeys []Key
+
+	// AccessTTL is how long an access token is accepted. Default: 20 minutes.
+	AccessTTL time.Duration
+
+	// IdleTTL is how long a session lives without a refresh. Default: 24 hours.
+	IdleTTL time.Duration
+
+	// MaxTTL is how long a session lives in any case. Default: 30 days.
+	MaxTTL time.Duration
+
+	// Grace is how long a refresh token that was used is still answered, with the
+	// session's current one: two tabs refresh at once, replies get lost. After it, the
+	// use of an old token ends the session. At most 5 minutes. Default: 60 seconds.
+	Grace time.Duration
+
+	// StrictRotation sets no grace: any second use of a refresh token ends its session,
+	// although the reply to the first may have been lost. Default: false.
+	StrictRotation bool
+
+	// Issuer is the claim iss of access tokens. Default: "auth".
+	Issuer string
+
+	// Audience is the claim aud of access tokens. Default: Issuer.
+	Audience string
+
+	// Leeway is by how much the clocks of services may differ when an access token's
+	// times are judged. At most 5 minutes. Default: 30 seconds.
+	Leeway time.Duration
+}
+
+const (
+	defaultAccessTTL = 20 * time.Minute
+	defaultIdleTTL   = 24 * time.Hour
+	defaultMaxTTL    = 30 * 24 * time.Hour
+	defaultGrace     = time.Minute
+	maxGrace         = 5 * time.Minute
+	defaultLeeway    = 30 * time.Second
+	maxLeeway        = 5 * time.Minute
+	defaultIssuer    = "auth"
+)
+
+func (o TokenOptions) withDefaults() TokenOptions {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&o.AccessTTL, defaultAccessTTL},
+		{&o.IdleTTL, defaultIdleTTL},
+		{&o.MaxTTL, defaultMaxTTL},
+		{&o.Leeway, defaultLeeway},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+		*d.field = d.field.Truncate(time.Second)
+	}
+	if o.Grace == 0 && !o.StrictRotation {
+		o.Grace = defaultGrace
+	}
+	if o.Issuer == "" {
+		o.Issuer = defaultIssuer
+	}
+	if o.Audience == "" {
+		o.Audience = o.Issuer
+	}
+	return o
+}
+
+func (o TokenOptions) check() error {
+	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("auth: Config.Tokens."+format, args...))
+	}
+	for i, access := range o.AccessKeys {
+		for j, refresh := range o.RefreshKeys {
+			if access.equal(refresh) {
+				problem("AccessKeys[%d] equals RefreshKeys[%d]: a leak of the one must not open the other", i, j)
+			}
+		}
+	}
+	if o.MaxTTL < time.Second {
+		problem("MaxTTL is %s: it must be a second at least", o.MaxTTL)
+	}
+	if o.IdleTTL < time.Second || o.IdleTTL > o.MaxTTL {
+		problem("IdleTTL is %s: it must be from a second to MaxTTL, %s", o.IdleTTL, o.MaxTTL)
+	}
+	if o.AccessTTL < time.Second || o.AccessTTL > o.MaxTTL {
+		problem("AccessTTL is %s: it must be from a second to MaxTTL, %s", o.AccessTTL, o.MaxTTL)
+	}
+	if o.StrictRotation && o.Grace != 0 {
+		problem("Grace is %s beside StrictRotation, which sets none: leave one of them out", o.Grace)
+	}
+	if o.Grace < 0 || o.Grace > maxGrace {
+		problem("Grace is %s: it must be from 0 to %s", o.Grace, maxGrace)
+	}
+	if o.Leeway < 0 || o.Leeway > maxLeeway {
+		problem("Leeway is %s: it must be from 0 to %s", o.Leeway, maxLeeway)
+	}
+	if !utf8.ValidString(o.Issuer) || !utf8.ValidString(o.Audience) {
+		problem("Issuer and Audience must be valid UTF-8")
+	}
+	return errors.Join(problems...)
+}
+
+// Tokens is what a login or a refresh gives to the client. They are bearer tokens: who
+// has them is the user (RFC 6750). The struct redacts itself when it is printed or
+// logged; encoding it as JSON does not.
+type Tokens struct {
+	AccessToken  string
+	RefreshToken string
+	ExpiresIn    time.Duration // of the access token, from now
+	UserID       UserID
+	SessionID    SessionID
+}
+
+// Format writes no part of the tokens, whatever the verb.
+func (t Tokens) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "auth.Tokens{SessionID:"+t.SessionID.String()+" REDACTED}")
+}
+
+// LogValue holds no part of the tokens.
+func (t Tokens) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("session", t.SessionID.String()))
+}
+
+// Claims is what a valid access token says. Its instants are whole seconds.
+type Claims struct {
+	UserID    UserID
+	SessionID SessionID
+	ID        string // jti: 128 random bits, another in every token
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	AuthTime  time.Time // when the user last proved who they are
+}
+
+// refreshClaims is what a valid refresh token says: the session at one generation. Two
+// tokens of one session and generation are equal in every claim.
+type refreshClaims struct {
+	user         UserID
+	session      SessionID
+	generation   int64
+	expiresAt    time.Time
+	authTime     time.Time
+	maxExpiresAt time.Time
+}
+
+// The types of our tokens, in their headers (RFC 9068, section 2.1; RFC 8725, section
+// 3.11), so that none passes for another.
+const (
+	accessType  = "at+jwt"
+	refreshType = "rt+jwt"
+)
+
+// maxUserID is the longest UserID in bytes.
+const maxUserID = 64
+
+// codecs mints and verifies both kinds of token.
+type codecs struct {
+	access, refresh *token.Codec
+	options         TokenOptions
+}
+
+func newCodecs(o TokenOptions) (codecs, error) {
+	access, errAccess := newCodec("AccessKeys", accessType, o.AccessKeys)
+	refresh, errRefresh := newCodec("RefreshKeys", refreshType, o.RefreshKeys)
+	return codecs{access, refresh, o}, errors.Join(errAccess, errRefresh)
+}
+
+// mint signs both tokens of a session at a generation. The access token lives from now
+// for AccessTTL, and never past the session's end.
+func (c codecs) mint(s Session, generation int64, now time.Time) (Tokens, error) {
+	if s.UserID == "" || len(s.UserID) > maxUserID || !utf8.ValidString(string(s.UserID)) {
+		return Tokens{}, fmt.Errorf("auth: the store's user ID is no UTF-8 text of 1 to %d bytes", maxUserID)
+	}
+	expiresAt := earlier(now.Add(c.options.AccessTTL), s.MaxExpiresAt)
+	var jti [16]byte
+	_, _ = rand.Read(jti[:]) // crypto/rand never fails: it ends the program instead
+	access, err := json.Marshal(struct {
+		Issuer    string    `json:"iss"`
+		Audience  string    `json:"aud"`
+		Subject   UserID    `json:"sub"`
+		IssuedAt  int64     `json:"iat"`
+		ExpiresAt int64     `json:"exp"`
+		ID        string    `json:"jti"`
+		SessionID SessionID `json:"sid"`
+		AuthTime  int64     `json:"auth_time"`
+	}{
+		c.options.Issuer, c.options.Audience, s.UserID, now.Unix(), expiresAt.Unix(),
+		hex.EncodeToString(jti[:]), s.ID, s.AuthenticatedAt.Unix(),
+	})
+	if err != nil {
+		return Tokens{}, fmt.Errorf("auth: access token: %w", err)
+	}
+	refresh, err := json.Marshal(struct {
+		Subject      UserID    `json:"sub"`
+		SessionID    SessionID `json:"sid"`
+		Generation   int64     `json:"gen"`
+		ExpiresAt    int64     `json:"exp"`
+		AuthTime     int64     `json:"auth_time"`
+		MaxExpiresAt int64     `json:"max"`
+	}{s.UserID, s.ID, generation, s.ExpiresAt.Unix(), s.AuthenticatedAt.Unix(), s.MaxExpiresAt.Unix()})
+	if err != nil {
+		return Tokens{}, fmt.Errorf("auth: refresh token: %w", err)
+	}
+	t := Tokens{ExpiresIn: max(0, expiresAt.Sub(now)), UserID: s.UserID, SessionID: s.ID}
+	if t.AccessToken, err = c.access.Sign(access); err != nil {
+		return Tokens{}, fmt.Errorf("auth: access token: %w", err)
+	}
+	if t.RefreshToken, err = c.refresh.Sign(refresh); err != nil {
+		return Tokens{}, fmt.Errorf("auth: refresh token: %w", err)
+	}
+	return t, nil
+}
+
+// verifyAccess returns the claims of an access token that is ours and whose times allow
+// it now, give or take Leeway, else an error that Is ErrInvalidToken.
+func (c codecs) verifyAccess(text string, now time.Time) (Claims, error) {
+	payload, err := c.access.Verify(text)
+	if err != nil {
+		return Claims{}, tokenError(err)
+	}
+	object, err := strictjson.Parse(payload, "iss", "aud", "sub", "iat", "exp", "nbf", "jti", "sid", "auth_time")
+	if err != nil {
+		return Claims{}, ErrTokenMalformed
+	}
+	r := claimReader{object: object, ok: true}
+	claims := Claims{
+		UserID:    UserID(r.text("sub")),
+		SessionID: r.sessionID("sid"),
+		ID:        r.text("jti"),
+		IssuedAt:  r.instant("iat"),
+		ExpiresAt: r.instant("exp"),
+		AuthTime:  r.instant("auth_time"),
+	}
+	if r.text("iss") != c.options.Issuer || r.text("aud") != c.options.Audience || !r.ok {
+		return Claims{}, ErrTokenMalformed
+	}
+	if object.Has("nbf") && (now.Add(c.options.Leeway).Before(r.instant("nbf")) || !r.ok) {
+		return Claims{}, ErrInvalidToken
+	}
+	if !now.Before(claims.ExpiresAt.Add(c.options.Leeway)) {
+		return Claims{}, ErrTokenExpired
+	}
+	return claims, nil
+}
+
+// verifyRefresh returns the claims of a refresh token that is ours, of whatever age, else
+// an error that Is ErrInvalidToken.
+func (c codecs) verifyRefresh(text string) (refreshClaims, error) {
+	payload, err := c.refresh.Verify(text)
+	if err != nil {
+		return refreshClaims{}, tokenError(err)
+	}
+	object, err := strictjson.Parse(payload, "sub", "sid", "gen", "exp", "auth_time", "max")
+	if err != nil || object.Unknown() {
+		return refreshClaims{}, ErrTokenMalformed
+	}
+	r := claimReader{object: object, ok: true}
+	claims := refreshClaims{
+		user:         UserID(r.text("sub")),
+		session:      r.sessionID("sid"),
+		generation:   r.number("gen"),
+		expiresAt:    r.instant("exp"),
+		authTime:     r.instant("auth_time"),
+		maxExpiresAt: r.instant("max"),
+	}
+	if !r.ok || claims.generation < 1 {
+		return refreshClaims{}, ErrTokenMalformed
+	}
+	return claims, nil
+}
+
+func tokenError(err error) error {
+	if errors.Is(err, token.ErrSignature) {
+		return ErrTokenSignature
+	}
+	return ErrTokenMalformed
+}
+
+// claimReader reads claims that must all be there; ok turns false at the first that is
+// not, or is of another type.
+type claimReader struct {
+	object strictjson.Object
+	ok     bool
+}
+
+func (r *claimReader) text(name string) string {
+	s, ok := r.object.String(name)
+	r.ok = r.ok && ok && s != ""
+	return s
+}
+
+func (r *claimReader) number(name string) int64 {
+	n, ok := r.object.Int64(name)
+	r.ok = r.ok && ok
+	return n
+}
+
+// instant refuses what time.Time's arithmetic would wrap around.
+func (r *claimReader) instant(name string) time.Time {
+	const year9999 = 253402300799
+	n := r.number(name)
+	r.ok = r.ok && 0 <= n && n <= year9999
+	return time.Unix(n, 0).UTC()
+}
+
+func (r *claimReader) sessionID(name string) SessionID {
+	id, err := ParseSessionID(r.text(name))
+	r.ok = r.ok && err == nil
+	return id
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// seconds is d in whole seconds, rounded up, for Retry-After (RFC 9110, section 10.2.3).
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
