@@ -1,0 +1,96 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ostiary/auth"
+	"github.com/ostiary/auth/storetest"
+)
+
+// reference is a store in memory that can be given one fault, by its name in the table
+// of faults. Without one it keeps every contract.
+type reference struct {
+	fault  string
+	shared bool // holds the users for the sessions
+
+	mu       sync.Mutex
+	offset   time.Duration
+	lastID   int
+	users    map[auth.UserID]auth.UserRecord
+	sessions map[auth.SessionID]auth.SessionState
+	stale    map[auth.SessionID]auth.SessionState // the rows before their last write
+}
+
+// harness makes reference stores with the fault.
+func harness(fault string, shared bool) storetest.Harness {
+	store := func(s auth.Stores) *reference { return s.Refresh.(*reference) } //nolint:errcheck // harness made it
+	return storetest.Harness{
+		New: func(testing.TB) auth.Stores {
+			r := &reference{
+				fault: fault, shared: shared,
+				users:    map[auth.UserID]auth.UserRecord{},
+				sessions: map[auth.SessionID]auth.SessionState{},
+				stale:    map[auth.SessionID]auth.SessionState{},
+			}
+			return auth.Stores{Users: r, Refresh: r, SharedUsers: shared, IntegerIDs: shared}
+		},
+		Advance: func(_ testing.TB, s auth.Stores, d time.Duration) { store(s).offset += d },
+		BumpAuthVersion: func(_ testing.TB, s auth.Stores, id auth.UserID) {
+			r := store(s)
+			u := r.users[id]
+			u.AuthVersion++
+			r.users[id] = u
+		},
+		DeleteUser: func(_ testing.TB, s auth.Stores, id auth.UserID) { delete(store(s).users, id) },
+	}
+}
+
+func (r *reference) has(fault string) bool { return r.fault == fault }
+
+func (r *reference) now() time.Time { return time.Now().Add(r.offset) }
+
+// others lets other callers have their turn between a look and a write, if the store has
+// this fault.
+func (r *reference) others(fault string) {
+	if r.has(fault) {
+		r.mu.Unlock()
+		for range 100 {
+			runtime.Gosched()
+		}
+		r.mu.Lock()
+	}
+}
+
+// done is the error of a context that is done.
+func (r *reference) done(ctx context.Context) error {
+	switch err := ctx.Err(); {
+	case err == nil, r.has("context: not heeded"):
+		return nil
+	case r.has("context: a deadline is no ErrUnavailable"):
+		return err
+	default:
+		return fmt.Errorf("reference: %w: %w", auth.ErrUnavailable, err)
+	}
+}
+
+// before is done for an operation that writes.
+func (r *reference) before(ctx context.Context) error {
+	if r.has("context: writes, then fails") {
+		return nil
+	}
+	return r.done(ctx)
+}
+
+// after is the same at the operation's end.
+func (r *reference) after(ctx context.Context) error {
+	if r.has("context: writes, then fails") {
+		return fmt.Errorf("reference: %w", errors.Join(auth.ErrUnavailable, ctx.Err()))
+	}
+	return nil
+}
