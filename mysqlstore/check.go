@@ -1,0 +1,228 @@
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ostiary/auth"
+)
+
+const (
+	// clockTolerance is how far clocks may be apart.
+	clockTolerance = 5 * time.Second
+
+	// checkedConnections is how many connections Check looks at, since a pool may reach
+	// several nodes.
+	checkedConnections = 4
+)
+
+// Check returns what is set up wrongly in the database or in the pool's connections, and
+// how to mend it: tables, columns and indexes that are missing, settings of the session
+// that the store or a host's hooks cannot rely on, and clocks, of the servers that the
+// pool reaches and of this process, that are more than 5 seconds apart. It looks at a
+// few connections only. An error says that the look itself failed.
+func (s *Store) Check(ctx context.Context) ([]auth.Finding, error) { return s.check(ctx, 0) }
+
+// check is Check, and with a hashCost above 0 it also judges the costs of the hashes.
+func (s *Store) check(ctx context.Context, hashCost int) ([]auth.Finding, error) {
+	conns, err := s.someConnections(ctx)
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	if err != nil {
+		return nil, translate("check", err)
+	}
+	findings, haveUsers, err := checkTables(ctx, conns[0])
+	if err != nil {
+		return nil, err
+	}
+	clocks := []clock{{of: "this process"}}
+	for i, conn := range conns {
+		set, err := readSettings(ctx, conn)
+		if err != nil {
+			return nil, translate("check", err)
+		}
+		clocks = append(clocks, clock{of: "server " + set.server, ahead: set.ahead})
+		if i == 0 {
+			findings = append(findings, set.findings()...)
+		}
+	}
+	findings = append(findings, checkClocks(clocks)...)
+	if hashCost > 0 && haveUsers {
+		more, err := checkCosts(ctx, conns[0], hashCost)
+		if err != nil {
+			return nil, translate("check", err)
+		}
+		findings = append(findings, more...)
+	}
+	return findings, nil
+}
+
+// someConnections takes connections from the pool, not more than seem to be free now and
+// one at least. What it took before an error is returned with the error.
+func (s *Store) someConnections(ctx context.Context) ([]*sql.Conn, error) {
+	n := checkedConnections
+	if st := s.db.Stats(); st.MaxOpenConnections > 0 {
+		n = max(1, min(n, st.MaxOpenConnections-st.InUse))
+	}
+	var conns []*sql.Conn
+	for range n {
+		conn, err := s.db.Conn(ctx)
+		if err != nil {
+			return conns, err
+		}
+		conns = append(conns, conn)
+	}
+	return conns, nil
+}
+
+// checkTables compares the tables with ours, and says whether there are users to look
+// at. A table of sessions alone means that the users are the host's.
+func checkTables(ctx context.Context, q queryer) (findings []auth.Finding, haveUsers bool, err error) {
+	refresh, err := inspect(ctx, q, refreshTable)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(ourSessions().lacks(refresh)) == 0 {
+		return nil, false, nil
+	}
+	users, err := inspect(ctx, q, usersTable)
+	if err != nil {
+		return nil, false, err
+	}
+	lacking := ourUsers().lacks(users)
+	haveUsers = len(lacking) == 0
+	lacking = append(lacking, ourSharedSessions().lacks(refresh)...)
+	if len(lacking) == 0 {
+		return nil, haveUsers, nil
+	}
+	mend := "call Migrate, or MigrateSessions where the users are your own"
+	if tutorial, err := tutorialTables(ctx, q); err != nil {
+		return nil, false, err
+	} else if tutorial {
+		mend = "call UpgradeTutorial"
+	} else if users.exists() || refresh.exists() {
+		mend += "; a column or index that is there and differs must be changed back by hand"
+	}
+	for _, problem := range lacking {
+		findings = append(findings, auth.Finding{Problem: problem, Mend: mend})
+	}
+	return findings, haveUsers, nil
+}
+
+// settings are what a session was found to have.
+type settings struct {
+	server                          string
+	mode, charset                   string
+	autocommit, foreignKeys, unique bool
+	readOnly                        bool
+	pinned                          time.Duration // how far the session's time is from the server's clock
+	ahead                           time.Duration // the server's clock, before this process's
+}
+
+// readSettings asks for them in one round trip, whose half is the doubt about ahead.
+func readSettings(ctx context.Context, conn *sql.Conn) (settings, error) {
+	const query = "SELECT CONCAT(@@hostname, ':', @@port), @@sql_mode, @@character_set_client, @@autocommit, @@foreign_key_checks, " +
+		"@@unique_checks, @@global.read_only, @@global.innodb_read_only, " +
+		"TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)), " + sinceEpoch + "UTC_TIMESTAMP(6))"
+	var (
+		set                    settings
+		readOnly, innoReadOnly string
+		pinned, now            int64
+	)
+	before := time.Now() //nolint:forbidigo // the clock of this process is what is judged
+	err := conn.QueryRowContext(ctx, query).Scan(&set.server, &set.mode, &set.charset, &set.autocommit, &set.foreignKeys,
+		&set.unique, &readOnly, &innoReadOnly, &pinned, &now)
+	if err != nil {
+		return settings{}, err
+	}
+	trip := time.Since(before)
+	set.readOnly = isOn(readOnly) || isOn(innoReadOnly)
+	set.pinned = time.Duration(pinned) * time.Microsecond
+	set.ahead = fromMicros(now).Sub(before.Add(trip / 2))
+	return set, nil
+}
+
+func (set settings) findings() []auth.Finding {
+	var list []auth.Finding
+	add := func(bad bool, problem, mend string) {
+		if bad {
+			list = append(list, auth.Finding{Problem: problem, Mend: mend})
+		}
+	}
+	add(!strings.Contains(set.mode, "STRICT_"),
+		"sql_mode is not strict: your own statements cut what is too long without a word",
+		"add STRICT_TRANS_TABLES to the server's sql_mode, or sql_mode to the DSN")
+	add(!strings.EqualFold(set.charset, "utf8mb4"),
+		"the connection's character set is "+set.charset+": your own statements lose what it has no letters for",
+		"write charset=utf8mb4 in the DSN, or leave charset and collation out")
+	add(!set.autocommit,
+		"autocommit is off: nothing that the store writes is committed",
+		"take autocommit out of the DSN and out of the server's init_connect")
+	add(!set.foreignKeys,
+		"foreign_key_checks is off: sessions outlive their users",
+		"take foreign_key_checks out of the DSN")
+	add(!set.unique,
+		"unique_checks is off: the server may let two users have one e-mail address",
+		"take unique_checks out of the DSN")
+	add(set.readOnly,
+		"the server is read-only: it is a replica, or was one",
+		"point the DSN to the primary")
+	add(set.pinned.Abs() > time.Second,
+		"the session's time does not move with the server's clock: @@timestamp is set",
+		"take timestamp out of the DSN and out of the server's init_connect")
+	return list
+}
+
+// clock is a clock, by how much it is ahead of this process's.
+type clock struct {
+	of    string
+	ahead time.Duration
+}
+
+// checkClocks reports the two that are furthest apart.
+func checkClocks(clocks []clock) []auth.Finding {
+	first, last := clocks[0], clocks[0]
+	for _, c := range clocks {
+		if c.ahead < first.ahead {
+			first = c
+		}
+		if c.ahead > last.ahead {
+			last = c
+		}
+	}
+	apart := last.ahead - first.ahead
+	if apart <= clockTolerance {
+		return nil
+	}
+	return []auth.Finding{{
+		Problem: fmt.Sprintf("the clock of %s is %s ahead of that of %s", last.of, apart.Round(100*time.Millisecond), first.of),
+		Mend:    "run a time service on every machine, and take timestamp out of the DSN",
+	}}
+}
+
+// checkCosts reports users whose hash takes longer than the configured cost: a failed
+// login for them takes longer than for an unknown address. It reads the whole table.
+func checkCosts(ctx context.Context, conn *sql.Conn, hashCost int) ([]auth.Finding, error) {
+	query, err := inline("SELECT COUNT(*), COALESCE(MIN(id), 0), CAST(COALESCE(MAX(SUBSTR(password, LOCATE('$2', password) + 4, 2)), '') AS CHAR) "+
+		"FROM users WHERE LOCATE('$2', password) > 0 AND SUBSTR(password, LOCATE('$2', password) + 4, 2) > ?", []any{fmt.Sprintf("%02d", hashCost)})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		n, id int64
+		top   string
+	)
+	if err := conn.QueryRowContext(ctx, query).Scan(&n, &id, &top); err != nil || n == 0 {
+		return nil, err
+	}
+	return []auth.Finding{{
+		Problem: fmt.Sprintf("%d password hashes have a cost above HashCost %d, up to %s, the first of them user %d's", n, hashCost, top, id),
+		Mend:    "set HashCost to " + top,
+	}}, nil
+}

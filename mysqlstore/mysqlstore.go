@@ -1,0 +1,71 @@
+// Package mysqlstore keeps users and sessions in MySQL or MariaDB, on the host's own
+// [database/sql.DB]. It works with any setting of the driver's parseTime, loc,
+// clientFoundRows and interpolateParams, and with any time zone, sql_mode, isolation
+// level and character set of the connection.
+//
+// Every instant that the store takes itself is the server's UTC_TIMESTAMP(6). Instants
+// are kept to the microsecond; what is finer is cut off, and the years go from 1 to
+// 9999.
+//
+// An error Is auth.ErrUnavailable where a later try may succeed: deadlocks and lock
+// waits, lost connections, a server that is read-only or leaves its cluster, deadlines
+// and canceled contexts. The driver's error stays in reach of [errors.Is] and
+// [errors.As].
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/ostiary/auth"
+)
+
+// Options joins a host's own rows to ours. The zero value joins none.
+//
+// A hook runs in the transaction of the operation that it is named after. It works on
+// tx alone, neither commits it nor rolls it back, and returns every error that tx gave
+// it: an error undoes the operation, and is returned wrapped. After a deadlock or a lock
+// wait the operation starts anew, so that a hook may run several times for one call; of
+// its work in the database only the last is kept. A panic undoes the operation too.
+type Options struct {
+	// AfterCreate runs after a new user's row is inserted and before it is committed.
+	// With it CreateUser takes four round trips and the hook's own instead of one.
+	// Default: nil.
+	AfterCreate func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
+
+	// BeforeDelete runs before a user's row is deleted, and with it the user's sessions;
+	// both are still there. Default: nil.
+	BeforeDelete func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
+}
+
+// Store is the stores on one database. Its methods are safe for concurrent use. It
+// prepares its statements when they are first used and keeps them as long as the
+// database's pool lives; it starts no goroutine, and never closes the pool.
+type Store struct {
+	db    *sql.DB
+	users users
+	// Sessions of our own users, and of a host's.
+	shared, alone sessions
+}
+
+// New returns the stores on db. It does not touch the database: call Migrate before the
+// first use.
+func New(db *sql.DB, o Options) *Store {
+	return &Store{db: db, users: newUsers(db, o), shared: newSharedSessions(db), alone: newSessions(db)}
+}
+
+// Stores returns users and sessions, for auth.New. The tables are those of Migrate.
+func (s *Store) Stores() auth.Stores {
+	return auth.Stores{
+		Users:       &s.users,
+		Refresh:     &s.shared,
+		SharedUsers: true,
+		IntegerIDs:  true,
+		Check:       s.check,
+	}
+}
+
+// Sessions returns the sessions alone, for a host with a users table of its own, in the
+// table of MigrateSessions. User IDs are kept byte for byte. A rotation compares the
+// session with the AuthVersion and the UserCreatedAt that it is given.
+func (s *Store) Sessions() auth.RefreshStore { return &s.alone }

@@ -1,0 +1,125 @@
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// statement is one SQL statement, prepared when it is first used and kept. Its arguments
+// are of type int64, string and []byte.
+//
+// A server that has no room for another prepared statement gets it as text instead; one
+// that has lost it, or wants it anew, gets it prepared once more, for that call. In both
+// cases nothing was executed before.
+type statement struct {
+	query string
+	kept  atomic.Pointer[sql.Stmt]
+}
+
+// prepared returns the kept statement. Of concurrent first calls each prepares it under
+// its own context, and one of them stays.
+func (s *statement) prepared(ctx context.Context, db *sql.DB) (*sql.Stmt, error) {
+	if stmt := s.kept.Load(); stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := db.PrepareContext(ctx, s.query)
+	if err != nil {
+		return nil, err
+	}
+	if s.kept.CompareAndSwap(nil, stmt) {
+		return stmt, nil
+	}
+	defer func() { _ = stmt.Close() }()
+	return s.kept.Load(), nil
+}
+
+// exec runs the statement on the pool.
+func (s *statement) exec(ctx context.Context, db *sql.DB, args ...any) (res sql.Result, err error) {
+	err = s.run(args, func() error {
+		stmt, err := s.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
+		if err != nil {
+			return err
+		}
+		res, err = stmt.ExecContext(ctx, args...)
+		return err
+	}, func(query string, args ...any) error {
+		res, err = db.ExecContext(ctx, query, args...)
+		return err
+	})
+	return res, err
+}
+
+// execTx runs the statement in tx. stmt is what prepared returned before tx began, with
+// its error: a pool of one connection has none left for it now.
+func (s *statement) execTx(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, prepareErr error, args ...any) (res sql.Result, err error) {
+	err = s.run(args, func() error {
+		if prepareErr != nil {
+			return prepareErr
+		}
+		res, err = tx.StmtContext(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // it ends with tx
+		return err
+	}, func(query string, args ...any) error {
+		res, err = tx.ExecContext(ctx, query, args...)
+		return err
+	})
+	return res, err
+}
+
+// queryRow runs the statement on the pool and scans its only row into dest, or returns
+// [sql.ErrNoRows].
+func (s *statement) queryRow(ctx context.Context, db *sql.DB, args, dest []any) error {
+	return s.run(args, func() error {
+		stmt, err := s.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
+		if err != nil {
+			return err
+		}
+		return stmt.QueryRowContext(ctx, args...).Scan(dest...)
+	}, func(query string, args ...any) error {
+		return db.QueryRowContext(ctx, query, args...).Scan(dest...)
+	})
+}
+
+func (s *statement) run(args []any, kept func() error, direct func(query string, args ...any) error) error {
+	err := kept()
+	if n := errorNumber(err); n == errUnknownStatement || n == errNeedReprepare {
+		err = direct(s.query, args...)
+	}
+	if errorNumber(err) == errTooManyStatements {
+		text, inlineErr := inline(s.query, args)
+		if inlineErr != nil {
+			return inlineErr
+		}
+		err = direct(text)
+	}
+	return err
+}
+
+// inline writes the arguments into the query in place of its question marks. Text
+// becomes hexadecimal, so that no sql_mode or character set can read it otherwise.
+func inline(query string, args []any) (string, error) {
+	parts := strings.Split(query, "?")
+	if len(parts) != len(args)+1 {
+		return "", fmt.Errorf("mysqlstore: %d arguments for %d places", len(args), len(parts)-1)
+	}
+	var b strings.Builder
+	b.WriteString(parts[0])
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case int64:
+			b.WriteString("(" + strconv.FormatInt(v, 10) + ")")
+		case string:
+			b.WriteString("_utf8mb4 X'" + hex.EncodeToString([]byte(v)) + "'")
+		case []byte:
+			b.WriteString("X'" + hex.EncodeToString(v) + "'")
+		default:
+			return "", fmt.Errorf("mysqlstore: an argument of type %T", arg)
+		}
+		b.WriteString(parts[i+1])
+	}
+	return b.String(), nil
+}
