@@ -28,14 +28,27 @@ var publishedSecrets = [...]string{ //nolint:gochecknoglobals // a table of cons
 }
 
 // Key signs tokens. The zero Key is none: New refuses it. A Key redacts itself when it
-// is printed or logged.
+// is printed or logged, also as a field of another value.
 type Key struct {
-	secret []byte
+	// A function, since fmt prints the unexported fields of whatever holds a Key without
+	// calling Format, and shows nothing of a function but where it lies.
+	secret func() []byte
 }
 
 // HMACKey is a key for HS256. The secret is random, at least 32 bytes of it, and known
 // to nobody but the instances of this service; it is copied.
-func HMACKey(secret []byte) Key { return Key{secret: slices.Clone(secret)} }
+func HMACKey(secret []byte) Key {
+	secret = slices.Clone(secret)
+	return Key{func() []byte { return secret }}
+}
+
+// bytes is the secret, nil for the zero Key.
+func (k Key) bytes() []byte {
+	if k.secret == nil {
+		return nil
+	}
+	return k.secret()
+}
 
 // Format writes no part of the key, whatever the verb.
 func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "auth.Key{REDACTED}") }
@@ -43,17 +56,17 @@ func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "auth.Key{REDA
 // LogValue holds no part of the key.
 func (Key) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 
-func (k Key) equal(other Key) bool { return subtle.ConstantTimeCompare(k.secret, other.secret) == 1 }
+func (k Key) equal(other Key) bool { return subtle.ConstantTimeCompare(k.bytes(), other.bytes()) == 1 }
 
 // check says what is wrong with the key, without a part of it.
 func (k Key) check() error {
 	for _, s := range publishedSecrets {
-		if k.equal(Key{secret: []byte(s)}) {
+		if k.equal(HMACKey([]byte(s))) {
 			return errors.New("is a secret that the tutorial published: make a random one")
 		}
 	}
-	if len(k.secret) < minHMACKey {
-		return fmt.Errorf("has %d bytes, fewer than %d: make a random one", len(k.secret), minHMACKey)
+	if n := len(k.bytes()); n < minHMACKey {
+		return fmt.Errorf("has %d bytes, fewer than %d: make a random one", n, minHMACKey)
 	}
 	return nil
 }
@@ -61,13 +74,13 @@ func (k Key) check() error {
 // codecKey is the key for the codec. Its ID is made by HMAC from a label, since the
 // thumbprint of a secret (RFC 7638, section 7) would tell a guess of it from the secret.
 func (k Key) codecKey() token.Key {
-	mac := hmac.New(sha256.New, k.secret)
+	mac := hmac.New(sha256.New, k.bytes())
 	mac.Write([]byte("github.com/ostiary/auth key id"))
 	return token.Key{
 		ID:      base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:8]),
 		Method:  jwt.SigningMethodHS256,
-		Private: k.secret,
-		Public:  k.secret,
+		Private: k.bytes(),
+		Public:  k.bytes(),
 	}
 }
 

@@ -30,7 +30,8 @@ install() { # as root; false if apt cannot, or would have to remove something
 		updated=1
 		apt-get -qq update || true # one broken source is no reason not to try the others
 	fi
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends --no-remove "$@"
+	echo "installing $*"
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends --no-remove "$@" >/dev/null
 }
 
 mkdir -p "$cache"

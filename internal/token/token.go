@@ -33,11 +33,12 @@ type Key struct {
 	Public  any               // what Method verifies with
 }
 
-// Codec signs and verifies tokens of one type. It is safe for concurrent use.
+// Codec signs and verifies tokens of one type. It is safe for concurrent use. It holds
+// its keys by pointers, of which fmt shows the addresses alone.
 type Codec struct {
 	header string // of new tokens, encoded
-	signer Key
-	keys   map[string]Key // by encoded header
+	signer *Key
+	keys   map[string]*Key // by encoded header
 }
 
 // New returns a Codec for tokens of the type typ, the header's typ. The first key signs,
@@ -46,7 +47,7 @@ func New(typ string, keys []Key) (*Codec, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("token: no keys")
 	}
-	c := &Codec{signer: keys[0], keys: make(map[string]Key, len(keys))}
+	c := &Codec{keys: make(map[string]*Key, len(keys))}
 	for i, k := range keys {
 		header, err := encodeHeader(typ, k)
 		if err != nil {
@@ -55,9 +56,9 @@ func New(typ string, keys []Key) (*Codec, error) {
 		if _, ok := c.keys[header]; ok {
 			return nil, fmt.Errorf("token: key %d stands there twice", i+1)
 		}
-		c.keys[header] = k
+		c.keys[header] = &k
 		if i == 0 {
-			c.header = header
+			c.header, c.signer = header, &k
 		}
 	}
 	return c, nil
