@@ -28,7 +28,7 @@ type Route struct {
 
 // Routes returns the routes of Handler one by one, for hosts that leave out or replace
 // some. The prefix is as for Handler. Each handler answers 405 to other methods than its
-// route's, HEAD included, which http.ServeMux takes for GET.
+// route's, HEAD included, which [http.ServeMux] takes for GET.
 func (a *Authenticator) Routes(prefix string) []Route {
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		prefix = "/" + prefix
@@ -49,7 +49,7 @@ func (a *Authenticator) Routes(prefix string) []Route {
 
 // Handler serves every route under prefix: "" for the root, "/api" for /api/login and so
 // on. It wants the whole path, not one that http.StripPrefix has cut, so that it mounts
-// alike in http.ServeMux, chi, gin and echo. Other paths are answered with 404 and other
+// alike in [http.ServeMux], chi, gin and echo. Other paths are answered with 404 and other
 // methods with 405, in JSON.
 func (a *Authenticator) Handler(prefix string) http.Handler {
 	methods := make(map[string]map[string]http.Handler)

@@ -252,7 +252,7 @@ func (c codecs) verifyAccess(text string, now time.Time) (Claims, error) {
 	}
 	r := claimReader{object: object, ok: true}
 	claims := Claims{
-		UserID:    UserID(r.text("sub")),
+		UserID:    r.userID("sub"),
 		SessionID: r.sessionID("sid"),
 		ID:        r.text("jti"),
 		IssuedAt:  r.instant("iat"),
@@ -284,7 +284,7 @@ func (c codecs) verifyRefresh(text string) (refreshClaims, error) {
 	}
 	r := claimReader{object: object, ok: true}
 	claims := refreshClaims{
-		user:         UserID(r.text("sub")),
+		user:         r.userID("sub"),
 		session:      r.sessionID("sid"),
 		generation:   r.number("gen"),
 		expiresAt:    r.instant("exp"),
@@ -323,12 +323,18 @@ func (r *claimReader) number(name string) int64 {
 	return n
 }
 
-// instant refuses what time.Time's arithmetic would wrap around.
+// instant refuses what [time.Time]'s arithmetic would wrap around.
 func (r *claimReader) instant(name string) time.Time {
 	const year9999 = 253402300799
 	n := r.number(name)
 	r.ok = r.ok && 0 <= n && n <= year9999
 	return time.Unix(n, 0).UTC()
+}
+
+func (r *claimReader) userID(name string) UserID {
+	id := r.text(name)
+	r.ok = r.ok && len(id) <= maxUserID
+	return UserID(id)
 }
 
 func (r *claimReader) sessionID(name string) SessionID {

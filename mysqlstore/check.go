@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,14 +43,16 @@ func (s *Store) check(ctx context.Context, hashCost int) ([]auth.Finding, error)
 		return nil, err
 	}
 	clocks := []clock{{of: "this process"}}
-	for i, conn := range conns {
+	for _, conn := range conns {
 		set, err := readSettings(ctx, conn)
 		if err != nil {
 			return nil, translate("check", err)
 		}
 		clocks = append(clocks, clock{of: "server " + set.server, ahead: set.ahead})
-		if i == 0 {
-			findings = append(findings, set.findings()...)
+		for _, f := range set.findings() {
+			if !slices.Contains(findings, f) {
+				findings = append(findings, f)
+			}
 		}
 	}
 	findings = append(findings, checkClocks(clocks)...)

@@ -22,6 +22,7 @@ const (
 	errKeyExists         = 1061
 	errDuplicate         = 1062
 	errUnknownVariable   = 1193
+	errLockWait          = 1205
 	errUnknownStatement  = 1243
 	errTooManyStatements = 1461
 	errNeedReprepare     = 1615
@@ -56,7 +57,7 @@ func duplicateOf(err error, index string) bool {
 func isConflict(err error) bool {
 	switch errorNumber(err) {
 	case 1213, // deadlock, or a conflict with another node
-		1205, // lock wait timeout
+		errLockWait,
 		1020, // the row has changed since the snapshot
 		3101, // rolled back at commit, by Group Replication
 		1180, // error during commit, of a cluster

@@ -79,7 +79,7 @@ func (s *Store) migrate(ctx context.Context, steps []step) error {
 	}
 	for attempt := 1; len(todo) > 0; attempt++ {
 		err := apply(ctx, conn, todo)
-		if err != nil && (!isConflict(err) || attempt == migrateAttempts) {
+		if err != nil && (!isConflict(err) || errorNumber(err) == errLockWait || attempt == migrateAttempts) {
 			return translate("migrate", err)
 		}
 		if todo, err = pending(ctx, conn, steps); err != nil {
