@@ -48,7 +48,7 @@ func (a *Authenticator) Routes(prefix string) []Route {
 }
 
 // Handler serves every route under prefix: "" for the root, "/api" for /api/login and so
-// on. It wants the whole path, not one that http.StripPrefix has cut, so that it mounts
+// on. It wants the whole path, not one that [http.StripPrefix] has cut, so that it mounts
 // alike in [http.ServeMux], chi, gin and echo. Other paths are answered with 404 and other
 // methods with 405, in JSON.
 func (a *Authenticator) Handler(prefix string) http.Handler {

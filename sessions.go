@@ -80,8 +80,10 @@ func (a *Authenticator) recheckUser(ctx context.Context, s Session, authVersion 
 //
 // It returns an error that Is ErrInvalidToken if the token is not ours or its session is
 // over; a *RateLimitError if the session was refreshed 8 times within Grace;
-// ErrUnavailable if the store could not do it, and then nothing that a retry would miss
-// has been consumed. Any other error is a fault, and nothing was consumed either.
+// ErrUnavailable if the store could not do it or tell: a retry within Grace then gets
+// what this call would have returned; under StrictRotation it ends the session if the
+// token was replaced and every reply lost. Any other error is a fault, and nothing was
+// consumed.
 func (a *Authenticator) Refresh(ctx context.Context, refreshToken string, c Client) (Tokens, error) {
 	claims, err := a.codecs.verifyRefresh(refreshToken)
 	if err != nil {
@@ -281,11 +283,14 @@ func (r *refresh) logRecovered(ctx context.Context) {
 }
 
 func (r *refresh) logAttrs() []any {
-	return []any{
+	attrs := []any{
 		slog.String("user", string(r.claims.user)),
 		slog.String("session", r.claims.session.String()),
-		slog.String("ip", r.rotation.Client.IP.String()),
 	}
+	if ip := r.rotation.Client.IP; ip.IsValid() {
+		attrs = append(attrs, slog.String("ip", ip.String()))
+	}
+	return attrs
 }
 
 // revoke ends a session for good. It was decided, so it does not hang on whether the
