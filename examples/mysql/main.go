@@ -1,0 +1,85 @@
+// Command mysql is the Node tutorial's app: its routes under /api, its .env, and its
+// database, which -upgrade-tutorial takes over.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/ostiary/auth"
+	"github.com/ostiary/auth/examples/internal/app"
+	"github.com/ostiary/auth/mysqlstore"
+)
+
+func main() {
+	flags := app.DefineFlags()
+	env := flag.String("env", "", "`file` of settings (default ./.env, if there is one)")
+	dsn := flag.String("dsn", "", "data source `name` of the database, in place of DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD")
+	upgrade := flag.Bool("upgrade-tutorial", false, "first take over the Node tutorial's database, in place: stop its app and make a backup before")
+	newKeys := flag.Bool("new-keys", false, "print new secrets for the end of a .env, and do nothing else")
+	app.Main(func(ctx context.Context, logger *slog.Logger) error {
+		if *newKeys {
+			printNewKeys(os.Stdout)
+			return nil
+		}
+		s, err := readSettings(*env, *dsn)
+		if err != nil {
+			return err
+		}
+		return run(ctx, flags, s, *upgrade, logger)
+	})
+}
+
+func run(ctx context.Context, flags *app.Flags, s settings, upgrade bool, logger *slog.Logger) error {
+	db, err := openDatabase(s.database, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	store := mysqlstore.New(db, mysqlstore.Options{})
+
+	if s.tokens.AccessKeys == nil {
+		random := app.RandomKeys(logger)
+		s.tokens.AccessKeys, s.tokens.RefreshKeys = random.AccessKeys, random.RefreshKeys
+	}
+	a, err := auth.New(store.Stores(), flags.Config(s.tokens, logger))
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, keysHint)
+	}
+
+	if err := waitForDatabase(ctx, db, logger); err != nil {
+		return err
+	}
+	if err := migrate(ctx, store, upgrade); err != nil {
+		return err
+	}
+	findings, err := a.Check(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range findings {
+		logger.WarnContext(ctx, "the database is not set up well", slog.String("problem", f.Problem), slog.String("mend", f.Mend))
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "Hello World!")
+	})
+	mux.Handle("/api/", a.Handler("/api"))
+
+	return app.ListenAndServe(ctx, s.addr(flags), mux, logger)
+}
+
+func migrate(ctx context.Context, store *mysqlstore.Store, upgrade bool) error {
+	if upgrade {
+		if err := store.UpgradeTutorial(ctx); err != nil {
+			return err
+		}
+	}
+	return store.Migrate(ctx)
+}
