@@ -81,5 +81,8 @@ func migrate(ctx context.Context, store *mysqlstore.Store, upgrade bool) error {
 			return err
 		}
 	}
-	return store.Migrate(ctx)
+	if err := store.Migrate(ctx); err != nil {
+		return fmt.Errorf("%w\n(the database of the Node tutorial is taken over by -upgrade-tutorial)", err)
+	}
+	return nil
 }
