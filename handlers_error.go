@@ -118,7 +118,8 @@ func problemOf(err error) problem {
 			status: http.StatusTooManyRequests, code: "rate_limited", message: "Too many requests",
 			retryAfter: seconds(max(1, limited.RetryAfter)),
 		}
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrUserChanged),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return problem{
 			status: http.StatusServiceUnavailable, code: "unavailable", message: "Service Unavailable",
 			retryAfter: "1",

@@ -25,7 +25,7 @@ type User struct {
 type UserRecord struct {
 	User
 	EmailKey     string    // the canonical address, unique
-	PasswordHash string    // "" if the user has no password: every one is wrong then
+	PasswordHash string    `json:"-"` // "" if the user has no password: every one is wrong then
 	AuthVersion  int64     // from 1; raised by every change that must end sessions
 	CreatedAt    time.Time // by the store's clock
 }
@@ -46,7 +46,7 @@ type NewUser struct {
 	Name         string
 	Email        string
 	EmailKey     string
-	PasswordHash string
+	PasswordHash string `json:"-"`
 }
 
 // Format writes nothing of the user, whatever the verb.
