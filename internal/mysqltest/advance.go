@@ -69,8 +69,8 @@ func advanceRetired(ctx context.Context, tx *sql.Tx, us int64) error {
 			return fmt.Errorf("retired of %x has %d bytes, not 8 for each entry", id, len(list))
 		}
 		for i := 0; i < len(list); i += 8 {
-			entry := int64(binary.BigEndian.Uint64(list[i:]))              //nolint:gosec // microseconds of our time
-			binary.BigEndian.PutUint64(list[i:], uint64(max(0, entry-us))) //nolint:gosec // not negative
+			entry := int64(binary.BigEndian.Uint64(list[i:])) //nolint:gosec // microseconds of our time
+			binary.BigEndian.PutUint64(list[i:], uint64(max(0, entry-us)))
 		}
 		retired[string(id)] = list
 	}

@@ -1,0 +1,256 @@
+package mysqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ostiary/auth"
+	"github.com/ostiary/auth/internal/mysqltest"
+	"github.com/ostiary/auth/mysqlstore"
+)
+
+// problems returns the problems that Check finds, with their mends.
+func problems(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	findings, err := mysqlstore.New(db, mysqlstore.Options{}).Check(t.Context())
+	require.NoError(t, err)
+	var list []string
+	for _, f := range findings {
+		assert.NotEmpty(t, f.Mend)
+		list = append(list, f.String())
+	}
+	return list
+}
+
+func TestCheckFindsNothing(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		for _, params := range []string{"parseTime=true", "time_zone='%2B09:00'", "clientFoundRows=true", "interpolateParams=true"} {
+			db, _ := migrated(t, server, params)
+			assert.Empty(t, problems(t, db), params)
+		}
+		alone := server.DB(t)
+		require.NoError(t, migrateSessions(t.Context(), alone))
+		assert.Empty(t, problems(t, alone))
+		run(t, alone, "CREATE TABLE users (uuid CHAR(36) PRIMARY KEY);\n")
+		assert.Empty(t, problems(t, alone), "the users are the host's")
+	})
+}
+
+// One connection is enough, and connections that are in use are not waited for.
+func TestCheckOnASmallPool(t *testing.T) {
+	db, store := migrated(t, mysqltest.Default(t))
+	db.SetMaxOpenConns(2)
+	busy, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, busy.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), eventually)
+	defer cancel()
+	findings, err := store.Check(ctx)
+	require.NoError(t, err)
+	assert.Empty(t, findings)
+	assert.Equal(t, 1, db.Stats().InUse)
+}
+
+func TestCheckFindsSettings(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		for param, want := range map[string]string{
+			"sql_mode=''":                     "sql_mode is not strict",
+			"sql_mode='NO_ZERO_DATE'":         "sql_mode is not strict",
+			"charset=latin1":                  "character set is latin1",
+			"charset=utf8":                    "character set is utf8",
+			"autocommit=0":                    "autocommit is off",
+			"foreign_key_checks=0":            "foreign_key_checks is off",
+			"unique_checks=0":                 "unique_checks is off",
+			"sql_mode='STRICT_ALL_TABLES'":    "",
+			"sql_mode='TRADITIONAL'":          "",
+			"collation=utf8mb4_unicode_ci":    "",
+			"innodb_lock_wait_timeout=5":      "",
+			"charset=utf8mb4&loc=Asia%2FAden": "",
+		} {
+			dsn := server.DSN(t)
+			require.NoError(t, migrate(t.Context(), mysqltest.Open(t, dsn)))
+			got := problems(t, mysqltest.Open(t, dsn, param))
+			if want == "" {
+				assert.Empty(t, got, param)
+				continue
+			}
+			require.Len(t, got, 1, param)
+			assert.Contains(t, got[0], want, param)
+		}
+	})
+}
+
+// A session whose time stands still, or goes by another clock.
+func TestCheckFindsAPinnedTime(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		dsn := server.DSN(t)
+		require.NoError(t, migrate(t.Context(), mysqltest.Open(t, dsn)))
+		got := problems(t, mysqltest.Open(t, dsn, "timestamp=1500000000"))
+		require.Len(t, got, 2)
+		assert.Contains(t, got[0], "@@timestamp is set")
+		assert.Contains(t, got[1], "the clock of this process is ")
+	})
+}
+
+func TestCheckFindsAReadOnlyServer(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		db, _ := migrated(t, server.Private(t))
+		mustExec(t, db, "SET GLOBAL read_only = 1")
+		got := problems(t, db)
+		require.Len(t, got, 1)
+		assert.Contains(t, got[0], "read-only")
+	})
+}
+
+// nodes hands out connections to several servers in turn, as a proxy does.
+type nodes struct {
+	list []driver.Connector
+	n    atomic.Int64
+}
+
+func (c *nodes) Connect(ctx context.Context) (driver.Conn, error) {
+	return c.list[c.n.Add(1)%int64(len(c.list))].Connect(ctx)
+}
+
+func (c *nodes) Driver() driver.Driver { return c.list[0].Driver() }
+
+// The connections of one pool lead to nodes whose clocks or settings differ.
+func TestCheckLooksAtSeveralConnections(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		dsn := server.DSN(t)
+		require.NoError(t, migrate(t.Context(), mysqltest.Open(t, dsn)))
+		pool := func(ahead time.Duration, params string) *sql.DB {
+			now := time.Now()
+			c := &nodes{}
+			for _, d := range []string{
+				dsn,
+				fmt.Sprintf("%s&timestamp=%.6f%s", withQuestionMark(dsn), float64(now.Add(ahead).UnixMicro())/1e6, params),
+			} {
+				cfg, err := mysql.ParseDSN(d)
+				require.NoError(t, err)
+				connector, err := mysql.NewConnector(cfg)
+				require.NoError(t, err)
+				c.list = append(c.list, connector)
+			}
+			db := sql.OpenDB(c)
+			t.Cleanup(func() { assert.NoError(t, db.Close()) })
+			return db
+		}
+		got := strings.Join(problems(t, pool(8*time.Second, "&sql_mode=''")), "\n")
+		assert.Contains(t, got, "ahead of that of")
+		assert.Contains(t, got, "sql_mode is not strict")
+		got = strings.Join(problems(t, pool(3*time.Second, "")), "\n")
+		assert.NotContains(t, got, "ahead of that of")
+	})
+}
+
+func withQuestionMark(dsn string) string {
+	if strings.Contains(dsn[strings.LastIndexByte(dsn, '/'):], "?") {
+		return dsn
+	}
+	return dsn + "?parseTime=false"
+}
+
+func TestCheckFindsTables(t *testing.T) {
+	tutorial, err := os.ReadFile("testdata/tutorial.sql")
+	require.NoError(t, err)
+	users, refresh := up(t, "00001_users.sql"), up(t, "00002_refresh_tokens.sql")
+	const half = "CREATE TABLE tutorial_refresh_tokens (user_id INT NOT NULL, token VARCHAR(35) NOT NULL, created_at DATETIME NOT NULL);\n"
+	for name, c := range map[string]struct {
+		tables string
+		want   []string // of each finding
+		mend   string
+	}{
+		"empty":          {"", []string{"table users is missing", "table refresh_tokens is missing"}, "call Migrate"},
+		"one":            {users, []string{"table refresh_tokens is missing"}, "call Migrate"},
+		"column missing": {users + refresh + "ALTER TABLE users DROP COLUMN updated_at;\n", []string{"column updated_at of table users is missing"}, "by hand"},
+		"column differs": {
+			users + refresh + "ALTER TABLE users MODIFY name VARCHAR(30) COLLATE utf8mb4_bin NOT NULL;\n",
+			[]string{"column name of table users is varchar(30) collate utf8mb4_bin not null, not varchar(255) collate utf8mb4_bin not null"},
+			"by hand",
+		},
+		"index missing": {users + refresh + "ALTER TABLE refresh_tokens DROP KEY expires_at;\n", []string{"index expires_at (expires_at) of table refresh_tokens"}, "by hand"},
+		"foreign key":   {users + refresh + "ALTER TABLE refresh_tokens DROP FOREIGN KEY refresh_tokens_user;\n", []string{"foreign key refresh_tokens_user"}, "by hand"},
+		"the tutorial's": {string(tutorial) + "DROP TABLE refresh_tokens;\n" + half, []string{
+			"column name of table users is varchar(30)", "column email of table users is varchar(40)",
+			"column email_key of table users is missing", "column password of table users is varchar(70)",
+			"column auth_version of table users is missing", "table refresh_tokens is missing",
+		}, "UpgradeTutorial"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+				db := server.DB(t)
+				run(t, db, c.tables)
+				got := problems(t, db)
+				for _, want := range c.want {
+					assert.Contains(t, strings.Join(got, "\n"), want)
+				}
+				for _, problem := range got {
+					assert.Contains(t, problem, c.mend)
+				}
+				if c.mend != "UpgradeTutorial" {
+					assert.Len(t, got, len(c.want), "%v", got)
+				}
+			})
+		})
+	}
+}
+
+// A stored cost above the configured one shows in the time of a failed login.
+func TestCheckFindsCosts(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		db, store := migrated(t, server)
+		check := store.Stores().Check
+		for i, hash := range []string{
+			"$2a$10$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "", "no hash",
+			"bcrypt-sha384:$2a$12$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			"bcrypt-tutorial:$2b$13$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			"$2y$14$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		} {
+			u := ann()
+			u.EmailKey, u.PasswordHash = fmt.Sprint(i), hash
+			_, err := store.Stores().Users.CreateUser(t.Context(), u)
+			require.NoError(t, err)
+		}
+		for cost, want := range map[int]string{
+			0: "", 14: "", 31: "",
+			4:  "4 password hashes have a cost above HashCost 4, up to 14, the first of them user 1's",
+			10: "3 password hashes have a cost above HashCost 10, up to 14, the first of them user 4's",
+			13: "1 password hashes have a cost above HashCost 13, up to 14, the first of them user 6's",
+		} {
+			findings, err := check(t.Context(), cost)
+			require.NoError(t, err)
+			if want == "" {
+				assert.Empty(t, findings, cost)
+				continue
+			}
+			assert.Equal(t, []auth.Finding{{Problem: want, Mend: "set HashCost to 14"}}, findings)
+		}
+		mustExec(t, db, "DROP TABLE refresh_tokens, users")
+		findings, err := check(t.Context(), 12)
+		require.NoError(t, err)
+		assert.Len(t, findings, 2, "where there are no users there are no costs")
+	})
+}
+
+// A look that fails gives its connections back.
+func TestCheckFailing(t *testing.T) {
+	db, store := migrated(t, mysqltest.Default(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := store.Check(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, auth.ErrUnavailable)
+	assert.Equal(t, 0, db.Stats().InUse)
+}
