@@ -81,7 +81,8 @@ func indexes(ctx context.Context, q queryer, name string) ([]index, error) {
 	const query = "SELECT index_name, COALESCE(column_name, ''), non_unique = 0 " +
 		"FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? ORDER BY index_name, seq_in_index"
 	parts, err := readAll(ctx, q, func(rows *sql.Rows) (x index, err error) {
-		return x, rows.Scan(&x.name, &x.columns, &x.unique)
+		err = rows.Scan(&x.name, &x.columns, &x.unique)
+		return x, err
 	}, query, name)
 	var list []index
 	for _, x := range parts {
@@ -99,7 +100,8 @@ func foreignKeys(ctx context.Context, q queryer, name string) ([]foreignKey, err
 	const query = "SELECT constraint_name, referenced_table_name, delete_rule FROM information_schema.referential_constraints " +
 		"WHERE constraint_schema = DATABASE() AND table_name = ? ORDER BY constraint_name"
 	list, err := readAll(ctx, q, func(rows *sql.Rows) (k foreignKey, err error) {
-		return k, rows.Scan(&k.name, &k.table, &k.onDelete)
+		err = rows.Scan(&k.name, &k.table, &k.onDelete)
+		return k, err
 	}, query, name)
 	return list, translate("foreign keys of "+name, err)
 }
