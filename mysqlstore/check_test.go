@@ -134,8 +134,8 @@ func TestCheckLooksAtSeveralConnections(t *testing.T) {
 			now := time.Now()
 			c := &nodes{}
 			for _, d := range []string{
-				dsn,
 				fmt.Sprintf("%s&timestamp=%.6f%s", withQuestionMark(dsn), float64(now.Add(ahead).UnixMicro())/1e6, params),
+				dsn, // the first
 			} {
 				cfg, err := mysql.ParseDSN(d)
 				require.NoError(t, err)

@@ -33,7 +33,7 @@ type step struct {
 
 // migrateAttempts is how often a migration starts anew after a conflict with another
 // instance's.
-const migrateAttempts = 5
+const migrateAttempts = 10
 
 // Migrate makes the tables users and refresh_tokens where they are missing, and changes
 // nothing where they are there. Any number of instances may call it at once, also on
@@ -67,29 +67,29 @@ func (s *Store) migrate(ctx context.Context, steps []step) error {
 	if err != nil {
 		return translate("migrate", err)
 	}
-	defer func() { _ = conn.Close() }()
-
-	todo, err := pending(ctx, conn, steps)
-	if err != nil || len(todo) == 0 {
+	defer discard(conn) // with its limits
+	if err := shortLockWaits(ctx, conn); err != nil {
 		return err
 	}
-	defer discard(conn) // with the settings that come next
-	if err := shortLockWaits(ctx, conn); err != nil {
-		return translate("migrate", err)
-	}
-	for attempt := 1; len(todo) > 0; attempt++ {
-		err := apply(ctx, conn, todo)
-		if err != nil && (!isConflict(err) || errorNumber(err) == errLockWait || attempt == migrateAttempts) {
-			return translate("migrate", err)
+	var conflict error
+	for range migrateAttempts {
+		todo, err := pending(ctx, conn, steps)
+		if err == nil && len(todo) == 0 {
+			return nil
 		}
-		if todo, err = pending(ctx, conn, steps); err != nil {
+		if err == nil {
+			err = apply(ctx, conn, todo)
+		}
+		// On a cluster another node's migration may end even a look at the tables.
+		if err != nil && (!isConflict(err) || errorNumber(err) == errLockWait) {
 			return err
 		}
-		if len(todo) > 0 && attempt == migrateAttempts {
-			return fmt.Errorf("mysqlstore: migrate: table %s was made and is not to be seen: does the user lack privileges on it?", todo[0].table.name)
-		}
+		conflict = err
 	}
-	return nil
+	if conflict != nil {
+		return conflict
+	}
+	return errors.New("mysqlstore: migrate: a table was made and is not to be seen: does the user lack privileges on it?")
 }
 
 // pending returns the steps whose tables are missing. It is an error if there is a
@@ -156,7 +156,7 @@ func apply(ctx context.Context, conn *sql.Conn, steps []step) error {
 				continue
 			}
 			if err != nil {
-				return err
+				return translate("migrate", err)
 			}
 		}
 	}
@@ -189,7 +189,7 @@ func upStatements(file string) ([]string, error) {
 // default is a day.
 func shortLockWaits(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "SET SESSION lock_wait_timeout = 10, innodb_lock_wait_timeout = 10")
-	return err
+	return translate("limit lock waits", err)
 }
 
 // discard takes the connection out of the pool for good.

@@ -164,34 +164,41 @@ func TestReadSessionWithoutClusters(t *testing.T) {
 
 func TestClientIsKept(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
-		_, refresh, s := loggedIn(t, server, "sql_mode=''")
-		for i, c := range []struct{ in, want auth.Client }{
-			{auth.Client{}, auth.Client{}},
-			{auth.Client{IP: netip.MustParseAddr("2001:db8::1")}, auth.Client{IP: netip.MustParseAddr("2001:db8::1")}},
-			{auth.Client{IP: netip.MustParseAddr("fe80::1%eth0")}, auth.Client{IP: netip.MustParseAddr("fe80::1")}},
-			{auth.Client{IP: netip.MustParseAddr("::ffff:192.0.2.7")}, auth.Client{IP: netip.MustParseAddr("192.0.2.7")}},
-			{auth.Client{IP: netip.MustParseAddr("0.0.0.0")}, auth.Client{IP: netip.MustParseAddr("0.0.0.0")}},
-			{auth.Client{UserAgent: strings.Repeat("😀", 300)}, auth.Client{UserAgent: strings.Repeat("😀", 255)}},
-			{auth.Client{UserAgent: "a\xff\xfeb"}, auth.Client{UserAgent: "a\uFFFDb"}},
-			{auth.Client{UserAgent: "x' OR ''='\\"}, auth.Client{UserAgent: "x' OR ''='\\"}},
-		} {
-			r := rotationOf(s, int64(i+1))
-			r.Client, r.Window = c.in, 0
-			rotated, err := refresh.RotateSession(t.Context(), r)
-			require.NoError(t, err)
-			require.True(t, rotated)
-			got, err := refresh.ReadSession(t.Context(), s.ID)
-			require.NoError(t, err)
-			assert.Equal(t, c.want, got.Client)
-
-			n := newSession(byte(10+i), "1")
-			n.Client = c.in
-			require.NoError(t, refresh.CreateSession(t.Context(), n, 1))
-			got, err = refresh.ReadSession(t.Context(), n.ID)
-			require.NoError(t, err)
-			assert.Equal(t, c.want, got.Client)
+		for _, mode := range []string{"''", "'STRICT_ALL_TABLES'"} { // one cuts, the other refuses
+			clientIsKept(t, server, mode)
 		}
 	})
+}
+
+func clientIsKept(t *testing.T, server *mysqltest.Server, mode string) {
+	t.Helper()
+	_, refresh, s := loggedIn(t, server, "sql_mode="+mode)
+	for i, c := range []struct{ in, want auth.Client }{
+		{auth.Client{}, auth.Client{}},
+		{auth.Client{IP: netip.MustParseAddr("2001:db8::1")}, auth.Client{IP: netip.MustParseAddr("2001:db8::1")}},
+		{auth.Client{IP: netip.MustParseAddr("fe80::1%eth0")}, auth.Client{IP: netip.MustParseAddr("fe80::1")}},
+		{auth.Client{IP: netip.MustParseAddr("::ffff:192.0.2.7")}, auth.Client{IP: netip.MustParseAddr("192.0.2.7")}},
+		{auth.Client{IP: netip.MustParseAddr("0.0.0.0")}, auth.Client{IP: netip.MustParseAddr("0.0.0.0")}},
+		{auth.Client{UserAgent: strings.Repeat("😀", 300)}, auth.Client{UserAgent: strings.Repeat("😀", 255)}},
+		{auth.Client{UserAgent: "a\xff\xfeb"}, auth.Client{UserAgent: "a\uFFFDb"}},
+		{auth.Client{UserAgent: "x' OR ''='\\"}, auth.Client{UserAgent: "x' OR ''='\\"}},
+	} {
+		r := rotationOf(s, int64(i+1))
+		r.Client, r.Window = c.in, 0
+		rotated, err := refresh.RotateSession(t.Context(), r)
+		require.NoError(t, err)
+		require.True(t, rotated)
+		got, err := refresh.ReadSession(t.Context(), s.ID)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, got.Client)
+
+		n := newSession(byte(10+i), "1")
+		n.Client = c.in
+		require.NoError(t, refresh.CreateSession(t.Context(), n, 1))
+		got, err = refresh.ReadSession(t.Context(), n.ID)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, got.Client)
+	}
 }
 
 // An instant is cut to the microsecond, also before a midnight, and one that no

@@ -15,7 +15,7 @@ import (
 const (
 	// Text goes in as the hexadecimal digits of its UTF-8, and comes out as bytes, so that
 	// the character set of the connection can neither change nor refuse it.
-	utf8Argument = "CONVERT(UNHEX(?) USING utf8mb4)"
+	utf8Argument = "UNHEX(?)"
 
 	insertUser = "INSERT INTO users (name, email, email_key, password, auth_version, created_at, updated_at) VALUES (" +
 		utf8Argument + ", " + utf8Argument + ", ?, ?, 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))"

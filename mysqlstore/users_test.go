@@ -125,12 +125,23 @@ func TestAfterCreatePanicLeavesNothingAndNoConnection(t *testing.T) {
 
 func TestAfterCreateCanceledInTheHookLeavesNothing(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
-		ctx, cancel := context.WithCancel(t.Context())
-		db, users := notes(t, server, func(context.Context, *sql.Tx, auth.UserID) error { cancel(); return nil })
-		_, err := users.CreateUser(ctx, ann())
-		require.ErrorIs(t, err, auth.ErrUnavailable)
-		require.ErrorIs(t, err, context.Canceled)
-		assert.Equal(t, 0, count(t, db, "users"))
+		for _, wait := range []bool{false, true} {
+			ctx, cancel := context.WithCancel(t.Context())
+			db, users := notes(t, server, func(ctx context.Context, tx *sql.Tx, _ auth.UserID) error {
+				cancel()
+				if wait { // until the transaction is rolled back, and no longer knows why
+					require.Eventually(t, func() bool {
+						_, err := tx.ExecContext(context.WithoutCancel(ctx), "DO 0")
+						return errors.Is(err, sql.ErrTxDone)
+					}, eventually, tick)
+				}
+				return nil
+			})
+			_, err := users.CreateUser(ctx, ann())
+			require.ErrorIs(t, err, auth.ErrUnavailable)
+			require.ErrorIs(t, err, context.Canceled)
+			assert.Equal(t, 0, count(t, db, "users"))
+		}
 	})
 }
 
