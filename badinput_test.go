@@ -33,7 +33,7 @@ func nothingStored(t *testing.T, w *world, s *script, do func()) {
 	s.reset()
 	do()
 	for _, name := range s.calls() {
-		assert.Contains(t, []string{userByEmail, userByID, readSession}, name, "a write")
+		assert.Contains(t, []string{userByEmail, userByID, sessionByID, readSession}, name, "a write")
 	}
 	usersAfter, sessionsAfter := w.rows(t)
 	assert.Equal(t, users, usersAfter, "users")

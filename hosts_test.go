@@ -45,9 +45,13 @@ func (s *apart) RotateSession(ctx context.Context, r auth.Rotation) (bool, error
 }
 
 func (s *apart) ReadSession(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
+	return s.SessionByID(ctx, id)
+}
+
+func (s *apart) SessionByID(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state, err := s.Store.ReadSession(ctx, id)
+	state, err := s.Store.SessionByID(ctx, id)
 	state.AuthVersion, state.UserCurrent = s.versions[id], false
 	return state, err
 }

@@ -82,7 +82,7 @@ func (a *Authenticator) checkLive(ctx context.Context, claims Claims) error {
 	defer cancel()
 	var state SessionState
 	err := retry(ctx, func() (err error) {
-		state, err = a.stores.Refresh.ReadSession(ctx, claims.SessionID)
+		state, err = a.stores.Refresh.SessionByID(ctx, claims.SessionID)
 		return err
 	})
 	var user UserRecord

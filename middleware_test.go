@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -233,20 +234,20 @@ func TestGuardsReads(t *testing.T) {
 		assert.Empty(t, script.calls())
 	}
 	assertPasses(t, live, token)
-	assert.Equal(t, []string{readSession}, script.calls())
+	assert.Equal(t, []string{sessionByID}, script.calls())
 	script.reset()
 	assertStopped(t, live, "abc", badToken)
 	assert.Empty(t, script.calls(), "a token that is not ours is not looked up")
 
-	script.before = failing(fmt.Errorf("%w: gone away", auth.ErrUnavailable), readSession)
+	script.before = failing(fmt.Errorf("%w: gone away", auth.ErrUnavailable), sessionByID)
 	got := ask(t, live, token)
 	assert.Equal(t, http.StatusServiceUnavailable, got.status)
-	assert.Equal(t, []string{readSession, readSession, readSession}, script.calls(), "three tries")
+	assert.Equal(t, []string{sessionByID, sessionByID, sessionByID}, script.calls(), "three tries")
 	script.reset()
-	script.before = failing(fmt.Errorf("%w: gone away", auth.ErrUnavailable), readSession, 1)
+	script.before = failing(fmt.Errorf("%w: gone away", auth.ErrUnavailable), sessionByID, 1)
 	assertPasses(t, live, token)
 	script.reset()
-	script.before = failing(errors.New("Error 1064"), readSession)
+	script.before = failing(errors.New("Error 1064"), sessionByID)
 	assert.Equal(t, http.StatusInternalServerError, ask(t, live, token).status)
 
 	stores := w.stores
@@ -305,6 +306,17 @@ func TestProfileOfAYoungerUser(t *testing.T) {
 					_, err = w.db.ExecContext(t.Context(), "UPDATE users SET created_at = '1970-01-01' + INTERVAL ? MICROSECOND WHERE id = ?",
 						claims.IssuedAt.Add(test.late).UnixMicro(), string(claims.UserID))
 					require.NoError(t, err)
+				}
+				// A route of the host's gets the same from Profile.
+				_, err = w.Profile(t.Context(), claims.UserID)
+				require.NoError(t, err, "without a token there is nothing to compare")
+				w.Require(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					_, err = w.Profile(r.Context(), claims.UserID)
+				})).ServeHTTP(httptest.NewRecorder(), newRequest(t, http.MethodGet, "/me", "", "Authorization", "Bearer "+token))
+				if test.status == http.StatusOK {
+					require.NoError(t, err)
+				} else {
+					require.ErrorIs(t, err, auth.ErrUserNotFound)
 				}
 				got := profile(t, w, token)
 				assert.Equal(t, test.status, got.status, got.body)

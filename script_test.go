@@ -21,6 +21,7 @@ const (
 	createSession  = "CreateSession"
 	rotateSession  = "RotateSession"
 	recoverSession = "RecoverSession"
+	sessionByID    = "SessionByID"
 	readSession    = "ReadSession"
 	revokeSession  = "RevokeSession"
 )
@@ -145,6 +146,10 @@ func (s *script) noteRotation(r auth.Rotation) {
 
 func (s *script) ReadSession(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
 	return scriptedCall(ctx, s, readSession, func() (auth.SessionState, error) { return s.refresh.ReadSession(ctx, id) })
+}
+
+func (s *script) SessionByID(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
+	return scriptedCall(ctx, s, sessionByID, func() (auth.SessionState, error) { return s.refresh.SessionByID(ctx, id) })
 }
 
 func (s *script) RevokeSession(ctx context.Context, id auth.SessionID, user auth.UserID, reason string) error {

@@ -65,6 +65,12 @@ func (id SessionID) String() string { return hex.EncodeToString(id[:]) }
 // MarshalText is String for encoders.
 func (id SessionID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
+// UnmarshalText is ParseSessionID for decoders.
+func (id *SessionID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseSessionID(string(text))
+	return err
+}
+
 // ParseSessionID reads what String wrote; anything else, upper case included, is an error.
 func ParseSessionID(s string) (SessionID, error) {
 	var id SessionID
@@ -173,8 +179,8 @@ type Stores struct {
 // UserStore holds users. Its methods are safe for concurrent use, heed ctx, and return
 // an error that Is ErrUnavailable where a later try may succeed. A host with a users
 // table of its own implements these four; whenever it changes a password, disables or
-// deletes a user, it raises AuthVersion in the same transaction, and then ends the
-// user's sessions.
+// deletes a user, it raises AuthVersion in the same transaction: that ends the user's
+// sessions.
 type UserStore interface {
 	// CreateUser stores a new user with AuthVersion 1 and returns its ID. Of concurrent
 	// calls with one EmailKey exactly one succeeds, the others get ErrEmailTaken: a
@@ -220,9 +226,13 @@ type RefreshStore interface {
 	// now for r.Generation and the Unix epoch for the RetiredKept-1 before it.
 	RecoverSession(ctx context.Context, r Rotation) (recovered bool, err error)
 
-	// ReadSession returns the session's row, or ErrSessionNotFound. It sees every write
+	// SessionByID returns the session's row, or ErrSessionNotFound. It sees every write
 	// that was acknowledged before it began, by whichever node of a cluster, and waits for
-	// those under way: a replica never answers it.
+	// none under way: routes ask it for each request.
+	SessionByID(ctx context.Context, id SessionID) (SessionState, error)
+
+	// ReadSession is SessionByID for judging a rotation that changed nothing: it waits for
+	// the writes under way too, and a replica never answers it.
 	ReadSession(ctx context.Context, id SessionID) (SessionState, error)
 
 	// RevokeSession revokes the session if it is the user's and live, for good. That

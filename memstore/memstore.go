@@ -49,7 +49,8 @@ func New(o Options) *Store {
 	}
 }
 
-// Stores is the Store as [auth.New] takes it, with SharedUsers and IntegerIDs set.
+// Stores is the Store as [auth.New] takes it, with SharedUsers and IntegerIDs set. Users
+// and sessions belong together: the Store keeps no sessions of users that are elsewhere.
 func (s *Store) Stores() auth.Stores {
 	return auth.Stores{Users: s, Refresh: s, SharedUsers: true, IntegerIDs: true}
 }

@@ -65,8 +65,13 @@ func (s *Store) RecoverSession(ctx context.Context, r auth.Rotation) (recovered 
 	return true, nil
 }
 
-// ReadSession implements [auth.RefreshStore].
+// ReadSession implements [auth.RefreshStore]. Nothing is ever under way to wait for.
 func (s *Store) ReadSession(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
+	return s.SessionByID(ctx, id)
+}
+
+// SessionByID implements [auth.RefreshStore].
+func (s *Store) SessionByID(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return auth.SessionState{}, err

@@ -18,6 +18,9 @@ const (
 	// checkedConnections is how many connections Check looks at, since a pool may reach
 	// several nodes.
 	checkedConnections = 4
+
+	// connectionLimit is how long it waits for all but the first of them.
+	connectionLimit = time.Second
 )
 
 // Check returns what is set up wrongly in the database or in the pool's connections, and
@@ -27,21 +30,33 @@ const (
 // few connections only. An error says that the look itself failed.
 func (s *Store) Check(ctx context.Context) ([]auth.Finding, error) { return s.check(ctx, 0) }
 
-// check is Check, and with a hashCost above 0 it also judges the costs of the hashes.
+// CheckSessions is Check for hosts with a users table of their own: it looks for the
+// table of MigrateSessions.
+func (s *Store) CheckSessions(ctx context.Context) ([]auth.Finding, error) {
+	return s.look(ctx, []table{ourSessions()}, 0)
+}
+
+// check is Check, and with a hashCost above 0 it also judges the costs of the hashes, for
+// which it reads all of users.
 func (s *Store) check(ctx context.Context, hashCost int) ([]auth.Finding, error) {
+	return s.look(ctx, []table{ourUsers(), ourSharedSessions()}, hashCost)
+}
+
+func (s *Store) look(ctx context.Context, tables []table, hashCost int) ([]auth.Finding, error) {
 	conns, err := s.someConnections(ctx)
+	if err != nil {
+		return nil, translate("check", err)
+	}
 	defer func() {
 		for _, c := range conns {
 			_ = c.Close()
 		}
 	}()
-	if err != nil {
-		return nil, translate("check", err)
-	}
-	findings, haveUsers, err := checkTables(ctx, conns[0])
+	findings, err := checkTables(ctx, conns[0], tables)
 	if err != nil {
 		return nil, err
 	}
+	judgeCosts := hashCost > 0 && len(findings) == 0
 	clocks := []clock{{of: "this process"}}
 	for _, conn := range conns {
 		set, err := readSettings(ctx, conn)
@@ -56,7 +71,7 @@ func (s *Store) check(ctx context.Context, hashCost int) ([]auth.Finding, error)
 		}
 	}
 	findings = append(findings, checkClocks(clocks)...)
-	if hashCost > 0 && haveUsers {
+	if judgeCosts {
 		more, err := checkCosts(ctx, conns[0], hashCost)
 		if err != nil {
 			return nil, translate("check", err)
@@ -66,56 +81,63 @@ func (s *Store) check(ctx context.Context, hashCost int) ([]auth.Finding, error)
 	return findings, nil
 }
 
-// someConnections takes connections from the pool, not more than seem to be free now and
-// one at least. What it took before an error is returned with the error.
+// someConnections takes connections from the pool: one, and those beside that are to be
+// had at once, since whoever waits for another while holding one may wait for ever.
 func (s *Store) someConnections(ctx context.Context) ([]*sql.Conn, error) {
 	n := checkedConnections
 	if st := s.db.Stats(); st.MaxOpenConnections > 0 {
 		n = max(1, min(n, st.MaxOpenConnections-st.InUse))
 	}
-	var conns []*sql.Conn
-	for range n {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conns := []*sql.Conn{conn}
+	ctx, cancel := context.WithTimeout(ctx, connectionLimit)
+	defer cancel()
+	for len(conns) < n {
 		conn, err := s.db.Conn(ctx)
 		if err != nil {
-			return conns, err
+			break
 		}
 		conns = append(conns, conn)
 	}
 	return conns, nil
 }
 
-// checkTables compares the tables with ours, and says whether there are users to look
-// at. A table of sessions alone means that the users are the host's.
-func checkTables(ctx context.Context, q queryer) (findings []auth.Finding, haveUsers bool, err error) {
-	refresh, err := inspect(ctx, q, refreshTable)
-	if err != nil {
-		return nil, false, err
+// checkTables compares the database's tables with ours.
+func checkTables(ctx context.Context, q queryer, ours []table) ([]auth.Finding, error) {
+	var (
+		lacking []string
+		exists  bool
+	)
+	for _, want := range ours {
+		found, err := inspect(ctx, q, want.name)
+		if err != nil {
+			return nil, err
+		}
+		exists = exists || found.exists()
+		lacking = append(lacking, want.lacks(found)...)
 	}
-	if len(ourSessions().lacks(refresh)) == 0 {
-		return nil, false, nil
-	}
-	users, err := inspect(ctx, q, usersTable)
-	if err != nil {
-		return nil, false, err
-	}
-	lacking := ourUsers().lacks(users)
-	haveUsers = len(lacking) == 0
-	lacking = append(lacking, ourSharedSessions().lacks(refresh)...)
 	if len(lacking) == 0 {
-		return nil, haveUsers, nil
+		return nil, nil
 	}
-	mend := "call Migrate, or MigrateSessions where the users are your own"
+	mend := "call Migrate"
+	if len(ours) == 1 {
+		mend = "call MigrateSessions"
+	}
 	if tutorial, err := tutorialTables(ctx, q); err != nil {
-		return nil, false, err
+		return nil, err
 	} else if tutorial {
 		mend = "call UpgradeTutorial"
-	} else if users.exists() || refresh.exists() {
+	} else if exists {
 		mend += "; a column or index that is there and differs must be changed back by hand"
 	}
+	var findings []auth.Finding
 	for _, problem := range lacking {
 		findings = append(findings, auth.Finding{Problem: problem, Mend: mend})
 	}
-	return findings, haveUsers, nil
+	return findings, nil
 }
 
 // settings are what a session was found to have.
@@ -132,15 +154,15 @@ type settings struct {
 func readSettings(ctx context.Context, conn *sql.Conn) (settings, error) {
 	const query = "SELECT CONCAT(@@hostname, ':', @@port), @@sql_mode, @@character_set_client, @@autocommit, @@foreign_key_checks, " +
 		"@@unique_checks, @@global.read_only, @@global.innodb_read_only, " +
-		"TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)), " + sinceEpoch + "UTC_TIMESTAMP(6))"
+		"SLEEP(0.002), TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)), " + sinceEpoch + "UTC_TIMESTAMP(6))"
 	var (
 		set                    settings
 		readOnly, innoReadOnly string
-		pinned, now            int64
+		slept, pinned, now     int64
 	)
 	before := time.Now() //nolint:forbidigo // the clock of this process is what is judged
 	err := conn.QueryRowContext(ctx, query).Scan(&set.server, &set.mode, &set.charset, &set.autocommit, &set.foreignKeys,
-		&set.unique, &readOnly, &innoReadOnly, &pinned, &now)
+		&set.unique, &readOnly, &innoReadOnly, &slept, &pinned, &now)
 	if err != nil {
 		return settings{}, err
 	}
@@ -176,6 +198,12 @@ func (set settings) findings() []auth.Finding {
 	add(set.readOnly,
 		"the server is read-only: it is a replica, or was one",
 		"point the DSN to the primary")
+	add(strings.Contains(set.mode, "EMPTY_STRING_IS_NULL"),
+		"sql_mode takes an empty string for NULL: no session can be stored",
+		"take EMPTY_STRING_IS_NULL out of sql_mode")
+	add(set.pinned == 0,
+		"SYSDATE() does not move within a statement: what a refresh waits for locks is taken off its grace",
+		"start the server without sysdate-is-now")
 	add(set.pinned.Abs() > time.Second,
 		"the session's time does not move with the server's clock: @@timestamp is set",
 		"take timestamp out of the DSN and out of the server's init_connect")

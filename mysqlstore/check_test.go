@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,11 +41,54 @@ func TestCheckFindsNothing(t *testing.T) {
 			db, _ := migrated(t, server, params)
 			assert.Empty(t, problems(t, db), params)
 		}
-		alone := server.DB(t)
-		require.NoError(t, migrateSessions(t.Context(), alone))
-		assert.Empty(t, problems(t, alone))
-		run(t, alone, "CREATE TABLE users (uuid CHAR(36) PRIMARY KEY);\n")
-		assert.Empty(t, problems(t, alone), "the users are the host's")
+	})
+}
+
+// The sessions of a host with users of its own are looked at by another method than ours:
+// each says that the other's table is not the right one.
+func TestCheckSessions(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		db := server.DB(t)
+		store := mysqlstore.New(db, mysqlstore.Options{})
+		findings, err := store.CheckSessions(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []auth.Finding{{Problem: "table refresh_tokens is missing", Mend: "call MigrateSessions"}}, findings)
+		require.NoError(t, store.MigrateSessions(t.Context()))
+		run(t, db, "CREATE TABLE users (uuid CHAR(36) PRIMARY KEY);\n")
+		findings, err = store.CheckSessions(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, findings, "the users are the host's")
+		assert.NotEmpty(t, problems(t, db))
+
+		_, shared := migrated(t, server)
+		findings, err = shared.CheckSessions(t.Context())
+		require.NoError(t, err)
+		assert.NotEmpty(t, findings)
+	})
+}
+
+// Looks that leave no connection for each other do not wait for ever.
+func TestCheckAtOnceOnASmallPool(t *testing.T) {
+	db, store := migrated(t, mysqltest.Default(t))
+	const looks = 4
+	db.SetMaxOpenConns(looks)
+	ctx, cancel := context.WithTimeout(t.Context(), eventually)
+	defer cancel()
+	var errs [looks]error
+	var wg sync.WaitGroup
+	for i := range looks {
+		wg.Go(func() { _, errs[i] = store.Check(ctx) })
+	}
+	wg.Wait()
+	assert.NoError(t, errors.Join(errs[:]...))
+}
+
+func TestCheckFindsAStandingSysdate(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		db, _ := migrated(t, server.Private(t, "--sysdate-is-now"))
+		got := problems(t, db)
+		require.Len(t, got, 1)
+		assert.Contains(t, got[0], "sysdate-is-now")
 	})
 }
 

@@ -80,11 +80,12 @@ func isUnavailable(err error) bool {
 		2006, 2013, // lost connection, as proxies say it
 		1040, 1203, 1226, // too many connections, or a user's limit
 		3024, 1969, 1317, // statement time limit, killed query
-		1927, 3169, 4031: // killed or idle connection
+		1927, 3169, 4031, // killed or idle connection
+		3032, 3100: // offline mode; a plugin of Group Replication was in the way
 		return true
 	}
 	for _, target := range []error{
-		driver.ErrBadConn, mysql.ErrInvalidConn, sql.ErrConnDone,
+		driver.ErrBadConn, mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, sql.ErrConnDone,
 		io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded, context.Canceled,
 	} {
 		if errors.Is(err, target) {

@@ -37,12 +37,12 @@ func conflicts() []error {
 // outages are the failures after which a later try may succeed.
 func outages() []error {
 	list := []error{
-		driver.ErrBadConn, mysql.ErrInvalidConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF,
+		driver.ErrBadConn, mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF,
 		context.Canceled, context.DeadlineExceeded,
 		&net.OpError{Op: "dial", Err: errors.New("connection refused")},
 		&net.DNSError{Err: "no such host", IsTemporary: true},
 	}
-	for _, n := range []uint16{1047, 1053, 1290, 1792, 1836, 2006, 2013, 1040, 1203, 1226, 3024, 1969, 1317, 1927, 3169, 4031} {
+	for _, n := range []uint16{1047, 1053, 1290, 1792, 1836, 2006, 2013, 1040, 1203, 1226, 3024, 1969, 1317, 1927, 3169, 4031, 3032, 3100} {
 		list = append(list, serverError(n))
 	}
 	return list
@@ -50,7 +50,7 @@ func outages() []error {
 
 // faults are failures that a later try meets again.
 func faults() []error {
-	list := []error{errors.New("the host's"), sql.ErrNoRows, mysql.ErrMalformPkt}
+	list := []error{errors.New("the host's"), sql.ErrNoRows, mysql.ErrPktTooLarge}
 	for _, n := range []uint16{1045, 1048, 1054, 1064, 1146, 1364, 1366, 1406, 1452, 3819} {
 		list = append(list, serverError(n))
 	}
@@ -127,7 +127,7 @@ func TestEachStatementFailing(t *testing.T) {
 					tries = 8
 				}
 				for range tries {
-					if strings.HasPrefix(o.name, "UserBy") || strings.HasPrefix(o.name, "Read") {
+					if o.isRead() {
 						prepared.ExpectQuery().WillReturnError(c.err)
 					} else {
 						prepared.ExpectExec().WillReturnError(c.err)
@@ -153,7 +153,7 @@ func assertFails(t *testing.T, err, cause error, unavailable bool) {
 // and no row.
 func TestBrokenResults(t *testing.T) {
 	for _, o := range operations() {
-		if !strings.HasPrefix(o.name, "UserBy") && !strings.HasPrefix(o.name, "Read") {
+		if !o.isRead() {
 			continue
 		}
 		mock, store := mocked(t, mysqlstore.Options{})

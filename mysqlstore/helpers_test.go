@@ -171,6 +171,10 @@ func operations() []operation {
 			_, err := r.ReadSession(ctx, newSession(1, "1").ID)
 			return err
 		}),
+		both("SessionByID", func(ctx context.Context, r auth.RefreshStore) error {
+			_, err := r.SessionByID(ctx, newSession(1, "1").ID)
+			return err
+		}),
 		both("RotateSession", func(ctx context.Context, r auth.RefreshStore) error {
 			return must(r.RotateSession(ctx, rotationOf(newSession(1, "1"), 1)))
 		}),
@@ -185,6 +189,11 @@ func operations() []operation {
 
 // isAlone says whether an operation works on the sessions of a host's own users.
 func (o operation) isAlone() bool { return strings.HasSuffix(o.name, " alone") }
+
+// isRead says whether an operation only reads.
+func (o operation) isRead() bool {
+	return strings.Contains(o.name, "By") || strings.HasPrefix(o.name, "Read")
+}
 
 // prepare makes the tables that the operation needs and the rows that it works on, the
 // same each time.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -299,6 +300,47 @@ func TestMigrateServerKilled(t *testing.T) {
 			require.NoError(t, migrate(t.Context(), db))
 			assert.Equal(t, tablesOf(t, want), tablesOf(t, db))
 		}
+	})
+}
+
+// refuse turns a query into one that the server answers with a deadlock.
+func refuse(packet []byte) {
+	const refusal = "\x03SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"
+	if len(packet) > len(refusal) {
+		copy(packet, refusal+strings.Repeat(" ", len(packet)-len(refusal)))
+	}
+}
+
+// On a cluster another node's migration may end each of the commands, a look at the
+// tables too; then the migration looks anew.
+func TestMigrateStartsAnewAfterAConflict(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		want := server.DB(t)
+		require.NoError(t, migrate(t.Context(), want))
+		for n, last := 2, 3; n <= last; n++ { // 1 is the connection's own limits
+			dsn := server.DSN(t)
+			var sent commands
+			err := migrate(t.Context(), loneConnection(t, dsn, func(i int, packet []byte) fate {
+				if i == n {
+					refuse(packet)
+				}
+				return sent.record(i, packet)
+			}))
+			require.NoError(t, err, "command %d", n)
+			last = len(sent.take())
+			assert.Equal(t, tablesOf(t, want), tablesOf(t, mysqltest.Open(t, dsn)), "command %d", n)
+		}
+
+		var looks atomic.Int64
+		err := migrate(t.Context(), loneConnection(t, server.DSN(t), func(_ int, packet []byte) fate {
+			if strings.HasPrefix(string(packet), "\x03SELECT") {
+				looks.Add(1)
+				refuse(packet)
+			}
+			return pass
+		}))
+		require.ErrorIs(t, err, auth.ErrUnavailable)
+		assert.Equal(t, int64(10), looks.Load())
 	})
 }
 

@@ -1,11 +1,15 @@
 // Package mysqlstore keeps users and sessions in MySQL or MariaDB, on the host's own
 // [database/sql.DB]. It works with any setting of the driver's parseTime, loc,
-// clientFoundRows and interpolateParams, and with any time zone, sql_mode, isolation
-// level and character set of the connection.
+// clientFoundRows and interpolateParams, and with any time zone, isolation level and
+// character set of the connection, and any sql_mode without EMPTY_STRING_IS_NULL.
 //
-// Every instant that the store takes itself is the server's UTC_TIMESTAMP(6). Instants
+// Every instant that the store takes itself is by the server's clock, in UTC. Instants
 // are kept to the microsecond; what is finer is cut off, and the years go from 1 to
 // 9999.
+//
+// On a Galera cluster the statements that must see what another node has acknowledged
+// wait for it. On MySQL's Group Replication they do not: let one node be the primary,
+// and point the data source name to it.
 //
 // An error Is auth.ErrUnavailable where a later try may succeed: deadlocks and lock
 // waits, lost connections, a server that is read-only or leaves its cluster, deadlines
@@ -29,12 +33,12 @@ import (
 // its work in the database only the last is kept. A panic undoes the operation too.
 type Options struct {
 	// AfterCreate runs after a new user's row is inserted and before it is committed.
-	// With it CreateUser takes four round trips and the hook's own instead of one.
+	// With it CreateUser takes three round trips, and the hook's own, instead of one.
 	// Default: nil.
 	AfterCreate func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
 
 	// BeforeDelete runs before a user's row is deleted, and with it the user's sessions;
-	// both are still there. Default: nil.
+	// both are still there. No operation of this version deletes a user. Default: nil.
 	BeforeDelete func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
 }
 
@@ -66,6 +70,7 @@ func (s *Store) Stores() auth.Stores {
 }
 
 // Sessions returns the sessions alone, for a host with a users table of its own, in the
-// table of MigrateSessions. User IDs are kept byte for byte. A rotation compares the
-// session with the AuthVersion and the UserCreatedAt that it is given.
+// table of MigrateSessions; CheckSessions looks for it. User IDs are kept byte for byte. A
+// rotation compares the session with the AuthVersion and the UserCreatedAt that it is
+// given.
 func (s *Store) Sessions() auth.RefreshStore { return &s.alone }

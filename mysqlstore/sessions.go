@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/ostiary/auth"
@@ -19,35 +18,30 @@ type sessions struct {
 	db     *sql.DB
 	shared bool // the users are in this database
 
-	create, rotate, recover, revoke statement
-
-	// read waits for what the other nodes of a cluster have acknowledged; readPlain is for
-	// a server that cannot be asked to, which the first read finds out.
-	read, readPlain statement
-	plain           atomic.Bool
+	create, rotate, recover, byID, read, revoke statement
 }
 
 func newSharedSessions(db *sql.DB) sessions {
 	return sessions{
 		db: db, shared: true,
-		create:    statement{query: createShared},
-		rotate:    statement{query: rotateShared},
-		recover:   statement{query: recoverShared},
-		revoke:    statement{query: revokeSession},
-		read:      statement{query: syncWait + readShared},
-		readPlain: statement{query: readShared},
+		create:  statement{query: createShared},
+		rotate:  statement{query: rotateShared},
+		recover: statement{query: recoverShared},
+		byID:    statement{query: readShared, syncWait: syncedRead},
+		read:    statement{query: readShared + waiting, syncWait: syncedRead},
+		revoke:  statement{query: revokeSession, syncWait: syncedUpdate},
 	}
 }
 
 func newSessions(db *sql.DB) sessions {
 	return sessions{
-		db:        db,
-		create:    statement{query: createAlone},
-		rotate:    statement{query: rotateAlone},
-		recover:   statement{query: recoverAlone},
-		revoke:    statement{query: revokeSession},
-		read:      statement{query: syncWait + readAlone},
-		readPlain: statement{query: readAlone},
+		db:      db,
+		create:  statement{query: createAlone},
+		rotate:  statement{query: rotateAlone},
+		recover: statement{query: recoverAlone},
+		byID:    statement{query: readAlone, syncWait: syncedRead},
+		read:    statement{query: readAlone + waiting, syncWait: syncedRead},
+		revoke:  statement{query: revokeSession, syncWait: syncedUpdate},
 	}
 }
 
@@ -129,19 +123,16 @@ func (s *sessions) RevokeSession(ctx context.Context, id auth.SessionID, user au
 	return translate(what, err)
 }
 
-// ReadSession implements auth.RefreshStore in one round trip; the first of a Store takes
-// another where the server knows no clusters.
+// SessionByID implements auth.RefreshStore in one round trip.
+func (s *sessions) SessionByID(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
+	state, err := s.readBy(ctx, &s.byID, id)
+	return state, translate("find session", err)
+}
+
+// ReadSession implements auth.RefreshStore in one round trip.
 func (s *sessions) ReadSession(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
-	const what = "read session"
-	if !s.plain.Load() {
-		state, err := s.readBy(ctx, &s.read, id)
-		if errorNumber(err) != errUnknownVariable {
-			return state, translate(what, err)
-		}
-		s.plain.Store(true)
-	}
-	state, err := s.readBy(ctx, &s.readPlain, id)
-	return state, translate(what, err)
+	state, err := s.readBy(ctx, &s.read, id)
+	return state, translate("read session", err)
 }
 
 func (s *sessions) readBy(ctx context.Context, by *statement, id auth.SessionID) (auth.SessionState, error) {

@@ -22,10 +22,8 @@ const (
 		" AND s.generation < ? AND s.revoked_at IS NULL AND s.expires_at > ?"
 	bothSet = "s.rotated_by = ?, s.expires_at = ?, s.ip = ?, s.user_agent = " + utf8Argument + " WHERE s.id = ? AND s.user_id = ?"
 
-	// The eighth retirement, as bytes, lies before the window; a shorter list has none, and
-	// no bytes sort before all others.
-	windowGuard = " AND (? = 0 OR SUBSTR(s.retired, 57, 8) < UNHEX(LPAD(HEX(" +
-		sinceEpoch + "UTC_TIMESTAMP(6)) - ?), 16, '0')))"
+	// The eighth retirement lies before the window, as bytes; a shorter list has none.
+	windowGuard = " AND (? = 0 OR LENGTH(s.retired) < 64 OR SUBSTR(s.retired, 57, 8) < UNHEX(LPAD(HEX(" + nowMicros + " - ?), 16, '0')))"
 
 	updateShared = "UPDATE refresh_tokens s JOIN users u ON u.id = s.user_id "
 	userIsShared = " AND " + userCurrent
@@ -46,22 +44,18 @@ const (
 	revokeSession = "UPDATE refresh_tokens FORCE INDEX (PRIMARY) SET revoked_at = UTC_TIMESTAMP(6), reason = " + utf8Argument +
 		" WHERE id = ? AND user_id = ? AND revoked_at IS NULL"
 
-	// MariaDB alone executes this comment. The node of a cluster then answers only when it
-	// has applied what the others had acknowledged before; the session's own value of the
-	// variable stays as it is.
-	syncWait = "/*M!100200 SET STATEMENT wsrep_sync_wait = 1 FOR */ "
-
 	readState = "SELECT @@global.read_only, @@global.innodb_read_only, s.id IS NOT NULL, " +
 		"s.user_id, s.auth_version, s.generation, s.rotated_by, s.retired, " +
 		sinceEpoch + "s.created_at), " + sinceEpoch + "s.authenticated_at), " + sinceEpoch + "s.expires_at), " +
 		sinceEpoch + "s.max_expires_at), " + sinceEpoch + "s.revoked_at), CAST(s.reason AS BINARY), s.ip, " +
-		"CAST(s.user_agent AS BINARY), " + sinceEpoch + "UTC_TIMESTAMP(6)), "
+		"CAST(s.user_agent AS BINARY), " + nowMicros + ", "
 
 	// A read gives one row, also where there is no such session, so that a replica which
-	// has not heard of it yet says that it is one. It locks, so that it waits for the
-	// writes that are under way.
-	readSession = " FROM (SELECT 1 AS one) always LEFT JOIN refresh_tokens s ON s.id = ? "
-	readShared  = readState + "u.id IS NOT NULL AND " + userCurrent + readSession +
-		"LEFT JOIN users u ON u.id = s.user_id LOCK IN SHARE MODE"
-	readAlone = readState + "0" + readSession + "LOCK IN SHARE MODE"
+	// has not heard of it yet says that it is one.
+	readSession = " FROM (SELECT 1 AS one) always LEFT JOIN refresh_tokens s ON s.id = ?"
+	readShared  = readState + "u.id IS NOT NULL AND " + userCurrent + readSession + " LEFT JOIN users u ON u.id = s.user_id"
+	readAlone   = readState + "0" + readSession
+
+	// With it a read waits for the writes that are under way.
+	waiting = " LOCK IN SHARE MODE"
 )

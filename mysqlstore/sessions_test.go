@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +90,61 @@ func TestReadSessionWaitsForWritesUnderWay(t *testing.T) {
 	})
 }
 
+// SessionByID does not wait: a host's transaction on a user does not stop the routes that
+// ask whether a session is live.
+func TestSessionByIDWaitsForNothing(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		db, refresh, s := loggedIn(t, server)
+		tx, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tx.Rollback()) }()
+		for _, change := range []string{"UPDATE users SET auth_version = 2", "UPDATE refresh_tokens SET generation = 7"} {
+			_, err = tx.ExecContext(t.Context(), change)
+			require.NoError(t, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), eventually)
+		defer cancel()
+		state, err := refresh.SessionByID(ctx, s.ID)
+		require.NoError(t, err)
+		assert.Equal(t, int64(1), state.Generation)
+		assert.True(t, state.UserCurrent)
+	})
+}
+
+// A rotation that had to wait for a lock is as old as its end, not as its beginning:
+// otherwise the wait would be taken off the grace of a client that got no reply.
+func TestRotationIsNotAgedByAWait(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		for _, zone := range []string{"%2B00:00", "-09:30"} {
+			db, refresh, s := loggedIn(t, server, "time_zone='"+zone+"'")
+			tx, err := db.BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			_, err = tx.ExecContext(t.Context(), "UPDATE users SET name = 'Ann B. Lee'")
+			require.NoError(t, err)
+			done := make(chan error, 1)
+			go func() {
+				_, err := refresh.RotateSession(t.Context(), rotationOf(s, 1))
+				done <- err
+			}()
+			lockWaits(t, db, true)
+			var waiting int64
+			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))").Scan(&waiting))
+			require.NoError(t, tx.Commit())
+			err = <-done
+			if errors.Is(err, auth.ErrUnavailable) { // with snapshot isolation
+				continue
+			}
+			require.NoError(t, err)
+			state, err := refresh.ReadSession(t.Context(), s.ID)
+			require.NoError(t, err)
+			require.Len(t, state.Retired, 1)
+			assert.GreaterOrEqual(t, state.Retired[0].UnixMicro(), waiting)
+			assert.Less(t, state.ReadAt.Sub(state.Retired[0]), eventually)
+			assert.GreaterOrEqual(t, state.ReadAt.Sub(state.Retired[0]), time.Duration(0))
+		}
+	})
+}
+
 // A server that is read-only may be a replica that has not heard the last of its primary.
 func TestReadSessionOnAReadOnlyServer(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
@@ -138,27 +194,50 @@ func TestReadSessionWaitsForTheCluster(t *testing.T) {
 	assert.Contains(t, list[len(list)-2], "/*M!100200 SET STATEMENT wsrep_sync_wait = 1 FOR */ SELECT ")
 }
 
-// A MariaDB that was built without clusters does not know the setting: one read finds
-// out, and the others do not ask again.
-func TestReadSessionWithoutClusters(t *testing.T) {
+// withoutClusters is a store on a MariaDB that seems to have been built without clusters,
+// so that it does not know their setting.
+func withoutClusters(t *testing.T, o operation, sent *commands) *mysqlstore.Store {
+	t.Helper()
+	dsn := mysqltest.Default(t).DSN(t)
+	o.prepare(t, mysqltest.Open(t, dsn))
+	db := loneConnection(t, dsn, func(n int, packet []byte) fate {
+		overwrite(t, packet, "wsrep_sync_wait", "wsrep_sync_gone")
+		return sent.record(n, packet)
+	})
+	return mysqlstore.New(db, mysqlstore.Options{})
+}
+
+// One call finds out that the setting is unknown, and the others do not ask again.
+func TestServerWithoutClusters(t *testing.T) {
 	for _, o := range operations() {
-		if !strings.HasPrefix(o.name, "ReadSession") {
+		t.Run(o.name, func(t *testing.T) {
+			var sent commands
+			store := withoutClusters(t, o, &sent)
+			require.NoError(t, o.run(t.Context(), store))
+			sent.take()
+			for range 2 {
+				_ = o.run(t.Context(), store)
+				assert.Equal(t, []string{"execute"}, sent.take())
+			}
+		})
+	}
+}
+
+// Of concurrent first calls each gets its answer.
+func TestServerWithoutClustersAtOnce(t *testing.T) {
+	for _, o := range operations() {
+		if !o.isRead() {
 			continue
 		}
-		dsn := mysqltest.Default(t).DSN(t)
-		o.prepare(t, mysqltest.Open(t, dsn))
-		var sent commands
-		db := loneConnection(t, dsn, func(n int, packet []byte) fate {
-			overwrite(t, packet, "wsrep_sync_wait", "wsrep_sync_gone")
-			return sent.record(n, packet)
+		t.Run(o.name, func(t *testing.T) {
+			var sent commands
+			store := withoutClusters(t, o, &sent)
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() { assert.NoError(t, o.run(t.Context(), store)) })
+			}
+			wg.Wait()
 		})
-		store := mysqlstore.New(db, mysqlstore.Options{})
-		require.NoError(t, o.run(t.Context(), store))
-		sent.take()
-		for range 2 {
-			require.NoError(t, o.run(t.Context(), store))
-			assert.Equal(t, []string{"execute"}, sent.take())
-		}
 	}
 }
 

@@ -18,30 +18,52 @@ import (
 // cases nothing was executed before.
 type statement struct {
 	query string
-	kept  atomic.Pointer[sql.Stmt]
+	// syncWait is a prefix that makes a node of a cluster wait, or "". A server that knows
+	// no clusters refuses it, and the statement goes on without.
+	syncWait string
+
+	kept, synced atomic.Pointer[sql.Stmt] // without the prefix, and with it
+	alone        atomic.Bool              // the server knows no clusters
 }
+
+// MariaDB alone executes these comments. The node then answers only when it has applied
+// what other nodes had acknowledged before. The session's own value of the variable stays
+// as it is.
+const (
+	syncedRead   = "/*M!100200 SET STATEMENT wsrep_sync_wait = 1 FOR */ "
+	syncedUpdate = "/*M!100200 SET STATEMENT wsrep_sync_wait = 2 FOR */ "
+)
+
+// form is a statement as it is sent.
+type form struct {
+	text string
+	kept *atomic.Pointer[sql.Stmt]
+}
+
+// plain is the statement without its prefix.
+func (s *statement) plain() form { return form{s.query, &s.kept} }
 
 // prepared returns the kept statement. Of concurrent first calls each prepares it under
 // its own context, and one of them stays.
-func (s *statement) prepared(ctx context.Context, db *sql.DB) (*sql.Stmt, error) {
-	if stmt := s.kept.Load(); stmt != nil {
+func (f form) prepared(ctx context.Context, db *sql.DB) (*sql.Stmt, error) {
+	if stmt := f.kept.Load(); stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := db.PrepareContext(ctx, s.query)
+	stmt, err := db.PrepareContext(ctx, f.text)
 	if err != nil {
 		return nil, err
 	}
-	if s.kept.CompareAndSwap(nil, stmt) {
+	if f.kept.CompareAndSwap(nil, stmt) {
 		return stmt, nil
 	}
 	defer func() { _ = stmt.Close() }()
-	return s.kept.Load(), nil
+	return f.kept.Load(), nil
 }
 
 // exec runs the statement on the pool.
 func (s *statement) exec(ctx context.Context, db *sql.DB, args ...any) (res sql.Result, err error) {
-	err = s.run(args, func() error {
-		stmt, err := s.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
+	err = s.run(args, func(f form) error {
+		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
 		if err != nil {
 			return err
 		}
@@ -57,7 +79,7 @@ func (s *statement) exec(ctx context.Context, db *sql.DB, args ...any) (res sql.
 // execTx runs the statement in tx. stmt is what prepared returned before tx began, with
 // its error: a pool of one connection has none left for it now.
 func (s *statement) execTx(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, prepareErr error, args ...any) (res sql.Result, err error) {
-	err = s.run(args, func() error {
+	err = s.run(args, func(form) error {
 		if prepareErr != nil {
 			return prepareErr
 		}
@@ -73,8 +95,8 @@ func (s *statement) execTx(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, prep
 // queryRow runs the statement on the pool and scans its only row into dest, or returns
 // [sql.ErrNoRows].
 func (s *statement) queryRow(ctx context.Context, db *sql.DB, args, dest []any) error {
-	return s.run(args, func() error {
-		stmt, err := s.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
+	return s.run(args, func(f form) error {
+		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
 		if err != nil {
 			return err
 		}
@@ -84,13 +106,24 @@ func (s *statement) queryRow(ctx context.Context, db *sql.DB, args, dest []any) 
 	})
 }
 
-func (s *statement) run(args []any, kept func() error, direct func(query string, args ...any) error) error {
-	err := kept()
+func (s *statement) run(args []any, kept func(f form) error, direct func(query string, args ...any) error) error {
+	if s.syncWait != "" && !s.alone.Load() {
+		err := (form{s.syncWait + s.query, &s.synced}).run(args, kept, direct)
+		if errorNumber(err) != errUnknownVariable {
+			return err
+		}
+		s.alone.Store(true)
+	}
+	return s.plain().run(args, kept, direct)
+}
+
+func (f form) run(args []any, kept func(f form) error, direct func(query string, args ...any) error) error {
+	err := kept(f)
 	if n := errorNumber(err); n == errUnknownStatement || n == errNeedReprepare {
-		err = direct(s.query, args...)
+		err = direct(f.text, args...)
 	}
 	if errorNumber(err) == errTooManyStatements {
-		text, inlineErr := inline(s.query, args)
+		text, inlineErr := inline(f.text, args)
 		if inlineErr != nil {
 			return inlineErr
 		}

@@ -13,9 +13,15 @@ const (
 	// Unix epoch. A DATETIME itself would come as the driver's settings have it.
 	sinceEpoch = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', "
 
-	// nowBytes is the server's now as the 8 bytes that a retirement takes in a row:
-	// microseconds since the epoch, big-endian, so that bytes compare as instants do.
-	nowBytes = "UNHEX(LPAD(HEX(" + sinceEpoch + "UTC_TIMESTAMP(6))), 16, '0'))"
+	// nowMicros is the server's now in microseconds since the epoch. UTC_TIMESTAMP is when
+	// the statement began; how long it has waited for locks since is added, lest a
+	// retirement be that old already when it is written. A change to winter time, which
+	// bends NOW and SYSDATE alone, cannot set it back.
+	nowMicros = "(" + sinceEpoch + "UTC_TIMESTAMP(6)) + GREATEST(0, TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6))))"
+
+	// nowBytes is nowMicros as the 8 bytes that a retirement takes in a row, big-endian, so
+	// that bytes compare as instants do.
+	nowBytes = "UNHEX(LPAD(HEX(" + nowMicros + "), 16, '0'))"
 
 	retiredBytes = 8
 )

@@ -43,8 +43,8 @@ func newUsers(db *sql.DB, o Options) users {
 	return users{
 		db: db, afterCreate: o.AfterCreate,
 		create:  statement{query: insertUser},
-		byEmail: statement{query: selectUser + "email_key = ?"},
-		byID:    statement{query: selectUser + "id = ?"},
+		byEmail: statement{query: selectUser + "email_key = ?", syncWait: syncedRead},
+		byID:    statement{query: selectUser + "id = ?", syncWait: syncedRead},
 		rehash:  statement{query: updatePassword},
 	}
 }
@@ -98,7 +98,7 @@ func (u *users) insert(ctx context.Context, args []any) (auth.UserID, error) {
 }
 
 func (u *users) insertWithHook(ctx context.Context, args []any) (auth.UserID, error) {
-	stmt, prepareErr := u.create.prepared(ctx, u.db)
+	stmt, prepareErr := u.create.plain().prepared(ctx, u.db)
 	tx, err := u.db.BeginTx(ctx, nil)
 	if err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -261,5 +262,26 @@ func TestCreatedAtIsUTC(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, [][]string{{"1", "1"}}, rowsOf(t, db,
 			"SELECT ABS(TIMESTAMPDIFF(SECOND, created_at, UTC_TIMESTAMP())) < 60, created_at = updated_at FROM users"))
+	})
+}
+
+// Only a canonical number that fits an int64 reaches the database, which is closed here.
+func FuzzUserID(f *testing.F) {
+	for _, id := range []string{
+		"1", "42", "9223372036854775807", "9223372036854775808", "18446744073709551617",
+		"", "0", "-1", "+1", "01", "1e3", "0x1", "1_0", " 1", "1 ", "１", "1\x00", "\xff",
+	} {
+		f.Add(id)
+	}
+	db, err := sql.Open("mysql", "/")
+	require.NoError(f, err)
+	require.NoError(f, db.Close())
+	users := mysqlstore.New(db, mysqlstore.Options{}).Stores().Users
+	canonical := regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
+	f.Fuzz(func(t *testing.T, id string) {
+		fits := canonical.MatchString(id) && (len(id) < 19 || id <= "9223372036854775807")
+		_, err := users.UserByID(t.Context(), auth.UserID(id))
+		assert.Equal(t, fits, errors.Is(err, auth.ErrUnavailable), "%q", id)
+		assert.Equal(t, !fits, errors.Is(err, auth.ErrUserNotFound), "%q", id)
 	})
 }

@@ -56,6 +56,7 @@ func stopped(e *env, stop func(context.Context) (context.Context, context.Cancel
 		{"CreateSession", func() error { return refresh.CreateSession(ctx, late, u.AuthVersion) }},
 		{"RotateSession", func() error { _, err := refresh.RotateSession(ctx, rotate); return err }},
 		{"RecoverSession", func() error { _, err := refresh.RecoverSession(ctx, regain); return err }},
+		{"SessionByID", func() error { _, err := refresh.SessionByID(ctx, st.ID); return err }},
 		{"ReadSession", func() error { _, err := refresh.ReadSession(ctx, st.ID); return err }},
 		{"RevokeSession", func() error { return refresh.RevokeSession(ctx, st.ID, u.ID, auth.ReasonLogout) }},
 	}

@@ -153,11 +153,23 @@ func (e *env) tryRead(id auth.SessionID) (auth.SessionState, error) {
 	return retried(func() (auth.SessionState, error) { return e.stores.Refresh.ReadSession(e.Context(), id) })
 }
 
+func (e *env) tryFind(id auth.SessionID) (auth.SessionState, error) {
+	return retried(func() (auth.SessionState, error) { return e.stores.Refresh.SessionByID(e.Context(), id) })
+}
+
+// read reads a row that nobody is changing, in both ways.
 func (e *env) read(id auth.SessionID) auth.SessionState {
 	e.Helper()
+	found, err := e.tryFind(id)
+	if err != nil {
+		e.Fatalf("SessionByID of a session that CreateSession stored: %v", err)
+	}
 	st, err := e.tryRead(id)
 	if err != nil {
 		e.Fatalf("ReadSession of a session that CreateSession stored: %v", err)
+	}
+	if d := difference(st, found); d != "" {
+		e.Errorf("SessionByID and ReadSession of one row differ: %s", d)
 	}
 	return st
 }

@@ -69,6 +69,8 @@ func sessionFaults() []fault {
 		{name: "sessions: CreatedAt as given", fails: []string{"CreateSession/ReadBack", "ReadSession/Clock"}},
 		{name: "reads: by a replica that lags", fails: append(both("ReadBack", "Repeated"), "ReadSession/Acknowledged", "RevokeSession/ReadBack")},
 		{name: "reads: unknown is no error", fails: append(both("SessionUnknown"), "ReadSession/Unknown", "CreateSession/UserUnknown", "RevokeSession/Unknown")},
+		{name: "finds: by a replica that lags", fails: append(both("ReadBack", "Repeated"), "SessionByID/Acknowledged", "RevokeSession/ReadBack")},
+		{name: "finds: unknown is no error", fails: []string{"SessionByID/Unknown"}},
 		{name: "reads: shared memory", fails: []string{"ReadSession/Copy"}},
 		{name: "reads: ReadAt by another clock", fails: []string{"ReadSession/Clock"}},
 		{name: "reads: UserCurrent always", fails: both("AuthVersion", "UserDeleted", "UserCreatedLater")},

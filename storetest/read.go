@@ -12,14 +12,20 @@ import (
 
 func readCases() []testCase {
 	return []testCase{
-		{"ReadSession/Unknown", readUnknown},
+		{"ReadSession/Unknown", func(e *env) { readUnknown(e, "ReadSession", e.tryRead) }},
+		{"SessionByID/Unknown", func(e *env) { readUnknown(e, "SessionByID", e.tryFind) }},
 		{"ReadSession/Clock", readClock},
 		{"ReadSession/Copy", readCopy},
-		{"ReadSession/Acknowledged", readAcknowledged},
+		{"ReadSession/Acknowledged", func(e *env) { readAcknowledged(e, "ReadSession", e.tryRead) }},
+		{"SessionByID/Acknowledged", func(e *env) { readAcknowledged(e, "SessionByID", e.tryFind) }},
 	}
 }
 
-func readUnknown(e *env) {
+// reading is one of the two ways to read a row.
+type reading func(auth.SessionID) (auth.SessionState, error)
+
+func readUnknown(e *env, name string, read reading) {
+	e.Helper()
 	st := e.login()
 	ids := []auth.SessionID{{}, auth.SessionID(randomID())}
 	for i := range st.ID {
@@ -28,8 +34,8 @@ func readUnknown(e *env) {
 		ids = append(ids, id)
 	}
 	for _, id := range ids {
-		if _, err := e.tryRead(id); !errors.Is(err, auth.ErrSessionNotFound) {
-			e.Errorf("ReadSession(%v): error %v; want ErrSessionNotFound: the only session is %v", id, err, st.ID)
+		if _, err := read(id); !errors.Is(err, auth.ErrSessionNotFound) {
+			e.Errorf("%s(%v): error %v; want ErrSessionNotFound: the only session is %v", name, id, err, st.ID)
 		}
 	}
 }
@@ -69,7 +75,8 @@ func readCopy(e *env) {
 
 // readAcknowledged has readers beside a writer: a read that began after a rotation was
 // acknowledged must see it.
-func readAcknowledged(e *env) {
+func readAcknowledged(e *env, name string, read reading) {
+	e.Helper()
 	const readers, rotations = 3, 50
 	st := e.login()
 	next := rotation().of(e, st)
@@ -97,18 +104,18 @@ func readAcknowledged(e *env) {
 			last = done.Load()
 			least := acknowledged.Load()
 			var got auth.SessionState
-			if got, errs[i] = e.tryRead(st.ID); errs[i] == nil && got.Generation < least {
+			if got, errs[i] = read(st.ID); errs[i] == nil && got.Generation < least {
 				stale[i], seen[i] = least, got.Generation
 			}
 			runtime.Gosched() // to the writer, where there is one processor
 		}
 	})
 	if err := errors.Join(errs[:]...); err != nil {
-		e.Fatalf("ReadSession beside rotations: %v", err)
+		e.Fatalf("%s beside rotations: %v", name, err)
 	}
 	for i := range readers {
 		if stale[i] != 0 {
-			e.Errorf("ReadSession returned generation %d after the rotation to %d was acknowledged; want every write that was acknowledged before the read began", seen[i], stale[i])
+			e.Errorf("%s returned generation %d after the rotation to %d was acknowledged; want every write that was acknowledged before the read began", name, seen[i], stale[i])
 		}
 	}
 }

@@ -65,13 +65,16 @@ func recoverWindow(e *env) {
 }
 
 func recoverRaceRotate(e *env) {
-	for range 20 {
+	for round := range 20 {
 		st := e.login()
 		attempts := [2]auth.Rotation{rotation().of(e, st), recovery().of(e, st)}
 		kinds := [2]kind{rotation(), recovery()}
 		var done [2]bool
 		var errs [2]error
-		together(2, func(i int) { done[i], errs[i] = kinds[i].try(e, attempts[i]) })
+		together(2, func(i int) {
+			i = (i + round) % 2 // neither is always the first to start
+			done[i], errs[i] = kinds[i].try(e, attempts[i])
+		})
 		if err := errors.Join(errs[:]...); err != nil {
 			e.Fatalf("RotateSession and RecoverSession at once: %v", err)
 		}

@@ -50,6 +50,7 @@ func (r *reference) sid(id auth.SessionID) auth.SessionID {
 
 // store writes a row.
 func (r *reference) store(row auth.SessionState) {
+	r.writes++
 	id := r.sid(row.ID)
 	before, ok := r.sessions[id]
 	if !ok {
@@ -242,23 +243,32 @@ func (r *reference) RecoverSession(ctx context.Context, n auth.Rotation) (bool, 
 }
 
 func (r *reference) ReadSession(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
+	return r.read(ctx, id, "reads: ")
+}
+
+func (r *reference) SessionByID(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
+	return r.read(ctx, id, "finds: ")
+}
+
+// read is either of the two, whose faults begin with kind.
+func (r *reference) read(ctx context.Context, id auth.SessionID, kind string) (auth.SessionState, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.done(ctx); err != nil {
 		return auth.SessionState{}, err
 	}
 	row, ok := r.sessions[r.sid(id)]
-	if r.has("reads: by a replica that lags") {
+	if r.has(kind + "by a replica that lags") {
 		row = r.stale[r.sid(id)]
 	}
-	if !ok && !r.has("reads: unknown is no error") {
+	if !ok && !r.has(kind+"unknown is no error") {
 		return auth.SessionState{}, auth.ErrSessionNotFound
 	}
-	if !r.has("reads: shared memory") {
+	if !r.has(kind + "shared memory") {
 		row.Retired = slices.Clone(row.Retired)
 	}
 	row.ReadAt = r.now()
-	if r.has("reads: ReadAt by another clock") {
+	if r.has(kind + "ReadAt by another clock") {
 		row.ReadAt = time.Now()
 	}
 	row.UserCurrent = r.shared && r.hasUser(row, auth.Rotation{}) || r.has("reads: UserCurrent always")

@@ -25,6 +25,7 @@ type reference struct {
 	users    map[auth.UserID]auth.UserRecord
 	sessions map[auth.SessionID]auth.SessionState
 	stale    map[auth.SessionID]auth.SessionState // the rows before their last write
+	writes   int                                  // how many there were
 }
 
 // harness makes reference stores with the fault.
@@ -55,16 +56,18 @@ func (r *reference) has(fault string) bool { return r.fault == fault }
 
 func (r *reference) now() time.Time { return time.Now().Add(r.offset) }
 
-// others lets other callers have their turn between a look and a write, if the store has
-// this fault.
+// others lets another caller write between a look and a write, if there is one and the
+// store has this fault.
 func (r *reference) others(fault string) {
-	if r.has(fault) {
+	if !r.has(fault) {
+		return
+	}
+	for before, turns := r.writes, 0; r.writes == before && turns < 2000; turns++ {
 		r.mu.Unlock()
-		for range 100 {
-			runtime.Gosched()
-		}
+		runtime.Gosched()
 		r.mu.Lock()
 	}
+	r.writes++
 }
 
 // done is the error of a context that is done.

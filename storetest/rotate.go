@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/ostiary/auth"
@@ -113,19 +115,29 @@ func rotateRaceRevoke(e *env) {
 		next := k.of(e, st)
 		var rotations int64
 		var errs [2]error
+		begun := make(chan struct{}) // one rotation is over
+		var ended atomic.Bool        // the revocation is over
 		together(2, func(i int) {
 			if i == 1 {
+				<-begun
 				errs[1] = e.tryRevoke(st.ID, st.UserID, auth.ReasonLogout)
+				ended.Store(true)
 				return
 			}
-			for rotations < 100 {
+			for rotations < 1000 && !ended.Load() {
 				r := next
 				r.Generation, r.Attempt = st.Generation+rotations, auth.AttemptID(randomID())
 				var done bool
-				if done, errs[0] = k.try(e, r); errs[0] != nil || !done {
+				done, errs[0] = k.try(e, r)
+				if rotations == 0 {
+					close(begun)
+				}
+				if errs[0] != nil || !done {
 					return
 				}
-				rotations++
+				if rotations++; rotations%10 == 0 {
+					runtime.Gosched() // to the revocation, where there is one processor
+				}
 			}
 		})
 		if err := errors.Join(errs[:]...); err != nil {
