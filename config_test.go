@@ -79,6 +79,26 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		"leeway below 0":  {func(c *auth.Config) { c.Tokens.Leeway = -time.Second }, []string{"Tokens.Leeway"}},
 		"issuer":          {func(c *auth.Config) { c.Tokens.Issuer = "a\xff" }, []string{"Tokens.Issuer"}},
 		"audience":        {func(c *auth.Config) { c.Tokens.Audience = "a\xff" }, []string{"Audience"}},
+		"long issuer":     {func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("a", 256) }, []string{"Tokens.Issuer"}},
+		"long audience":   {func(c *auth.Config) { c.Tokens.Audience = strings.Repeat("a", 256) }, []string{"Tokens.Audience"}},
+		"padded published secret": {
+			func(c *auth.Config) { c.Tokens.AccessKeys = ring("avSjekkd4526Dkeo586Dhjdsf52ba\x00\x00\x00") },
+			[]string{"Tokens.AccessKeys[0] is a secret that the tutorial published"},
+		},
+		"zeros alone": {
+			func(c *auth.Config) { c.Tokens.AccessKeys = ring(strings.Repeat("\x00", 32)) },
+			[]string{"Tokens.AccessKeys[0] has 0 bytes and then zeros alone"},
+		},
+		"a short key, padded": {
+			func(c *auth.Config) {
+				c.Tokens.RefreshKeys = ring("27 bytes are too few of it." + "\x00\x00\x00\x00\x00")
+			},
+			[]string{"Tokens.RefreshKeys[0] has 27 bytes and then zeros alone"},
+		},
+		"one key for both, padded": {
+			func(c *auth.Config) { c.Tokens.RefreshKeys = ring(accessSecret + "\x00") },
+			[]string{"Tokens.AccessKeys[0] equals RefreshKeys[0]"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := goodConfig()
@@ -144,6 +164,7 @@ func TestNewAcceptsTheBounds(t *testing.T) {
 		"nothing":         func(*auth.Config) {},
 		"32 bytes":        func(c *auth.Config) { c.Tokens.AccessKeys = ring(exact) },
 		"long key":        func(c *auth.Config) { c.Tokens.AccessKeys = ring(strings.Repeat("long ", 1000)) },
+		"ends in zeros":   func(c *auth.Config) { c.Tokens.AccessKeys = ring(exact[:28] + "\x00\x00\x00\x00") },
 		"binary key":      func(c *auth.Config) { c.Tokens.AccessKeys = ring("\x00\xff" + exact) },
 		"cost 10":         func(c *auth.Config) { c.HashCost = 10 },
 		"cost 18":         func(c *auth.Config) { c.HashCost = 18 },
@@ -151,6 +172,7 @@ func TestNewAcceptsTheBounds(t *testing.T) {
 		"grace 5 m":       func(c *auth.Config) { c.Tokens.Grace = 5 * time.Minute },
 		"grace 1 ns":      func(c *auth.Config) { c.Tokens.Grace = 1 },
 		"strict rotation": func(c *auth.Config) { c.Tokens.StrictRotation = true },
+		"long issuer":     func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("a", 255) },
 		"leeway 5 m":      func(c *auth.Config) { c.Tokens.Leeway = 5 * time.Minute },
 		"leeway 1 ns":     func(c *auth.Config) { c.Tokens.Leeway = 1 },
 		"seconds": func(c *auth.Config) {

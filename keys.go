@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -19,6 +20,9 @@ import (
 // minHMACKey is the least length of an HMAC key in bytes: that of the hash (RFC 7518,
 // section 3.2).
 const minHMACKey = 32
+
+// maxZeros is how many zeros a random key of minHMACKey bytes may end in by chance.
+const maxZeros = 4
 
 // publishedSecrets are what the Node tutorial prints in its .env, so that everybody has
 // them.
@@ -56,7 +60,13 @@ func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "auth.Key{REDA
 // LogValue holds no part of the key.
 func (Key) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 
-func (k Key) equal(other Key) bool { return subtle.ConstantTimeCompare(k.bytes(), other.bytes()) == 1 }
+// effective is the part of the secret that counts: HMAC pads a key with zeros itself, so
+// that zeros at its end make no other key (RFC 2104, section 2).
+func (k Key) effective() []byte { return bytes.TrimRight(k.bytes(), "\x00") }
+
+func (k Key) equal(other Key) bool {
+	return subtle.ConstantTimeCompare(k.effective(), other.effective()) == 1
+}
 
 // check says what is wrong with the key, without a part of it.
 func (k Key) check() error {
@@ -67,6 +77,9 @@ func (k Key) check() error {
 	}
 	if n := len(k.bytes()); n < minHMACKey {
 		return fmt.Errorf("has %d bytes, fewer than %d: make a random one", n, minHMACKey)
+	}
+	if n := len(k.effective()); n < minHMACKey-maxZeros {
+		return fmt.Errorf("has %d bytes and then zeros alone: make a random one", n)
 	}
 	return nil
 }

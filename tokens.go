@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -44,10 +43,10 @@ type TokenOptions struct {
 	// although the reply to the first may have been lost. Default: false.
 	StrictRotation bool
 
-	// Issuer is the claim iss of access tokens. Default: "auth".
+	// Issuer is the claim iss of access tokens, at most 255 bytes. Default: "auth".
 	Issuer string
 
-	// Audience is the claim aud of access tokens. Default: Issuer.
+	// Audience is the claim aud of access tokens, at most 255 bytes. Default: Issuer.
 	Audience string
 
 	// Leeway is by how much the clocks of services may differ when an access token's
@@ -64,6 +63,7 @@ const (
 	defaultLeeway    = 30 * time.Second
 	maxLeeway        = 5 * time.Minute
 	defaultIssuer    = "auth"
+	maxIssuer        = 255 // bytes
 )
 
 func (o TokenOptions) withDefaults() TokenOptions {
@@ -123,8 +123,11 @@ func (o TokenOptions) check() error {
 	if o.Leeway < 0 || o.Leeway > maxLeeway {
 		problem("Leeway is %s: it must be from 0 to %s", o.Leeway, maxLeeway)
 	}
-	if !utf8.ValidString(o.Issuer) || !utf8.ValidString(o.Audience) {
-		problem("Issuer and Audience must be valid UTF-8")
+	const names = "%s must be valid UTF-8 of at most %d bytes"
+	if len(o.Issuer) > maxIssuer || !utf8.ValidString(o.Issuer) {
+		problem(names, "Issuer", maxIssuer)
+	} else if len(o.Audience) > maxIssuer || !utf8.ValidString(o.Audience) {
+		problem(names, "Audience", maxIssuer)
 	}
 	return errors.Join(problems...)
 }
@@ -348,9 +351,4 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// seconds is d in whole seconds, rounded up, for Retry-After (RFC 9110, section 10.2.3).
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
