@@ -54,7 +54,6 @@ type SignupInput struct {
 	Name     string
 	Email    string
 	Password string
-	Client   Client
 }
 
 // Format writes nothing of the input, whatever the verb.
@@ -189,9 +188,9 @@ func (a *Authenticator) rehash(ctx context.Context, user UserRecord, password st
 	if !a.hasher.NeedsRehash(user.PasswordHash) {
 		return
 	}
+	hash, err := a.hasher.Rehash(user.PasswordHash, password)
 	ctx, cancel := withStoreDeadline(ctx)
 	defer cancel()
-	hash, err := a.hasher.Rehash(user.PasswordHash, password)
 	if err == nil {
 		_, err = a.stores.Users.UpdatePassword(ctx, user.ID, user.PasswordHash, hash)
 	}
@@ -201,10 +200,19 @@ func (a *Authenticator) rehash(ctx context.Context, user UserRecord, password st
 	}
 }
 
-// Profile returns the user with this ID, or ErrUserNotFound.
+// Profile returns the user with this ID, or ErrUserNotFound. Behind Require, RequireWith
+// or Optional, that is also the answer for the token's own user if it was created more
+// than CreationSlack after the token was issued: the ID was then given to somebody else.
 func (a *Authenticator) Profile(ctx context.Context, id UserID) (User, error) {
 	user, err := a.userByID(ctx, id)
-	return user.User, err
+	if err != nil {
+		return User{}, err
+	}
+	claims, ok := FromContext(ctx)
+	if ok && claims.UserID == id && user.CreatedAt.After(claims.IssuedAt.Add(CreationSlack)) {
+		return User{}, ErrUserNotFound
+	}
+	return user.User, nil
 }
 
 func (a *Authenticator) userByEmail(ctx context.Context, key string) (UserRecord, error) {

@@ -30,6 +30,15 @@ type Route struct {
 // some. The prefix is as for Handler. Each handler answers 405 to other methods than its
 // route's, HEAD included, which [http.ServeMux] takes for GET.
 func (a *Authenticator) Routes(prefix string) []Route {
+	routes := a.routes(prefix)
+	for i, route := range routes {
+		routes[i].Handler = a.onlyMethods(map[string]http.Handler{route.Method: route.Handler})
+	}
+	return routes
+}
+
+// routes are the routes with handlers that take every method.
+func (a *Authenticator) routes(prefix string) []Route {
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		prefix = "/" + prefix
 	}
@@ -40,9 +49,8 @@ func (a *Authenticator) Routes(prefix string) []Route {
 		{http.MethodPost, "/refresh", http.HandlerFunc(a.handleRefresh)},
 		{http.MethodGet, "/refresh", http.HandlerFunc(a.handleBearerRefresh)},
 	}
-	for i, route := range routes {
-		routes[i].Path = prefix + route.Path
-		routes[i].Handler = a.onlyMethods(map[string]http.Handler{route.Method: route.Handler})
+	for i := range routes {
+		routes[i].Path = prefix + routes[i].Path
 	}
 	return routes
 }
@@ -53,7 +61,7 @@ func (a *Authenticator) Routes(prefix string) []Route {
 // methods with 405, in JSON.
 func (a *Authenticator) Handler(prefix string) http.Handler {
 	methods := make(map[string]map[string]http.Handler)
-	for _, route := range a.Routes(prefix) {
+	for _, route := range a.routes(prefix) {
 		if methods[route.Path] == nil {
 			methods[route.Path] = make(map[string]http.Handler)
 		}
@@ -96,7 +104,6 @@ func (a *Authenticator) handleSignup(w http.ResponseWriter, r *http.Request) {
 	}
 	user, err := a.Signup(r.Context(), SignupInput{
 		Name: text(body, "name"), Email: text(body, "email"), Password: text(body, "password"),
-		Client: clientOf(r),
 	})
 	if err != nil {
 		a.writeError(w, r, err)
@@ -121,10 +128,10 @@ func (a *Authenticator) handleLogin(w http.ResponseWriter, r *http.Request) {
 	a.writeTokens(w, r, tokens, err)
 }
 
-// handleRefresh takes the token from the Authorization header or, without one, from the
-// body.
+// handleRefresh takes the token from the Authorization header or, if that holds nothing,
+// from the body.
 func (a *Authenticator) handleRefresh(w http.ResponseWriter, r *http.Request) {
-	if len(r.Header["Authorization"]) > 0 {
+	if _, err := bearer(r.Header, refreshKind); !errors.Is(err, ErrNoToken) {
 		a.handleBearerRefresh(w, r)
 		return
 	}
@@ -182,11 +189,10 @@ func (a *Authenticator) writeTokens(w http.ResponseWriter, r *http.Request, t To
 	writeJSON(w, http.StatusOK, body)
 }
 
-// handleProfile refuses a token older than its user: the ID was then given again.
 func (a *Authenticator) handleProfile(w http.ResponseWriter, r *http.Request) {
-	claims, _ := FromContext(r.Context())
-	user, err := a.userByID(r.Context(), claims.UserID)
-	if errors.Is(err, ErrUserNotFound) || err == nil && user.CreatedAt.After(claims.IssuedAt.Add(CreationSlack)) {
+	id, _ := UserIDFromContext(r.Context())
+	user, err := a.Profile(r.Context(), id)
+	if errors.Is(err, ErrUserNotFound) {
 		err = errProfileGone
 	}
 	if err != nil {
@@ -220,7 +226,11 @@ func readBody(w http.ResponseWriter, r *http.Request, known ...string) (strictjs
 	if r.ContentLength > maxBody {
 		return strictjson.Object{}, errBodyTooLarge()
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body := r.Body
+	if body == nil { // a request that no server has made
+		body = http.NoBody
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return strictjson.Object{}, errBodyTooLarge()
 	}
