@@ -12,8 +12,9 @@ type Finding struct {
 // String is the problem and its mend in one line.
 func (f Finding) String() string { return f.Problem + ": " + f.Mend }
 
-// Check returns what is set up wrongly in the stores, for the host's log at start: no
-// findings, all is well. An error says that the look itself failed.
+// Check returns what is set up wrongly in the stores, for the host's log at start. It may
+// read a whole table. Stores without a Check are not looked at. An error says that the
+// look itself failed.
 func (a *Authenticator) Check(ctx context.Context) ([]Finding, error) {
 	if a.stores.Check == nil {
 		return nil, nil

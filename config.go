@@ -29,7 +29,9 @@ type Config struct {
 
 	// InsecureTutorialMode answers as the Node tutorial does, so that a front end written
 	// for it runs unchanged: bodies without codes; passwords from 4 code points, trimmed;
-	// at login, whether an address is known; names HTML-escaped. Default: false.
+	// at login, whether an address is known; names HTML-escaped. A password that was set in
+	// this mode with white space around it is another one without the mode, and the other
+	// way round. Default: false.
 	InsecureTutorialMode bool
 
 	// InsecureHashCost lets HashCost be as low as 4, for tests. Default: false.

@@ -25,7 +25,7 @@
 //
 // A refresh is one conditional UPDATE. Of many at once one wins, and all are answered
 // with the same successor. An old token is answered so for [TokenOptions].Grace; its use
-// after that ends the session. A thief who uses a stolen token inside that time shares
+// after that, and before it expires, ends the session. A thief who uses a stolen token inside that time shares
 // the session until one of the two falls behind.
 //
 // A session ends when its user's AuthVersion moves: with a change of the password, a
@@ -34,7 +34,8 @@
 //
 // A user's row may have been created at most 5 minutes ([CreationSlack]) after the
 // session or the access token that names it, so that an ID which a failover gives again
-// opens nothing that was issued before.
+// opens nothing that was issued before. A refresh, Live, the route /profile and Profile
+// look; a plain Require asks no store and cannot.
 //
 // Unknown addresses and wrong passwords are answered alike, after the same work. Signing
 // up does tell whether an address is taken.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // WriteError answers a request with what the handlers of this package answer for err: a
@@ -163,4 +164,9 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	h.Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // the client hung up: nobody is left to tell
+}
+
+// seconds is d in whole seconds, rounded up, for Retry-After (RFC 9110, section 10.2.3).
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ostiary/auth/internal/passhash"
 )
 
 const (
@@ -13,7 +15,7 @@ const (
 
 	// maxPassword is the largest number of bytes of a password: enough for a phrase in
 	// any script, and little to hash for a flood of them.
-	maxPassword = 1024
+	maxPassword = passhash.MaxPassword
 )
 
 // passwordProblem says what is wrong with a new password, "" if nothing is. There are no

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -12,8 +11,8 @@ const (
 	// storeTries is how often an operation of a store is tried in all.
 	storeTries = 3
 
-	// storeDeadline is how long the store's work for one call may take where the call's
-	// context has no deadline of its own.
+	// storeDeadline is how long the store's work for one step of a call may take where the
+	// call's context has no deadline of its own.
 	storeDeadline = 10 * time.Second
 
 	// revokeDeadline is how long a revocation may take that was decided; the call's
@@ -41,21 +40,21 @@ func retry(ctx context.Context, op func() error) error {
 		if !errors.Is(err, ErrUnavailable) || try == storeTries {
 			return err
 		}
-		if pause(ctx, try) != nil {
+		if !pause(ctx, try) {
 			return err
 		}
 	}
 }
 
-// pause waits at random for up to retryPause · 2^(try-1), less if ctx ends before.
-func pause(ctx context.Context, try int) error {
+// pause waits at random for up to retryPause · 2^(try-1). It is false if ctx ended before.
+func pause(ctx context.Context, try int) bool {
 	d := rand.N(retryPause << (try - 1)) //nolint:gosec // jitter is no secret
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return false
 	case <-timer.C:
-		return nil
+		return true
 	}
 }

@@ -75,8 +75,8 @@ func (a *Authenticator) recheckUser(ctx context.Context, s Session, authVersion 
 // Refresh replaces a refresh token by its successor and returns that with a new access
 // token. Of any number of uses of one token, at the same time or within Grace after it
 // was replaced, each returns the session's one current refresh token. A use later than
-// that ends the session, since only a thief or the robbed can be so far behind (RFC 9700,
-// section 4.14.2).
+// that, of a token that has not expired, ends the session, since only a thief or the
+// robbed can be so far behind (RFC 9700, section 4.14.2).
 //
 // It returns an error that Is ErrInvalidToken if the token is not ours or its session is
 // over; a *RateLimitError if the session was refreshed 8 times within Grace;
@@ -182,7 +182,7 @@ func (r *refresh) run(ctx context.Context) (Tokens, error) {
 		} else if !errors.Is(err, ErrUnavailable) {
 			return Tokens{}, err
 		}
-		if try == storeTries || pause(ctx, try) != nil {
+		if try == storeTries || !pause(ctx, try) {
 			break
 		}
 	}

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
@@ -296,4 +297,18 @@ func TestClientKept(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, w.state(t, next.SessionID).Client)
 	})
+}
+
+func TestSessionIDText(t *testing.T) {
+	id := auth.SessionID{0x00, 0x1f, 0xff}
+	text, err := json.Marshal(map[auth.SessionID]auth.SessionID{id: id})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"001fff00000000000000000000000000":"001fff00000000000000000000000000"}`, string(text))
+	var back map[auth.SessionID]auth.SessionID
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, id, back[id])
+	for _, bad := range []string{"", "00", "001FFF00000000000000000000000000", "001fff0000000000000000000000000g", "001fff000000000000000000000000000"} {
+		_, err := auth.ParseSessionID(bad)
+		require.Error(t, err, bad)
+	}
 }

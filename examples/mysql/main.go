@@ -58,12 +58,8 @@ func run(ctx context.Context, flags *app.Flags, s settings, upgrade bool, logger
 	if err := migrate(ctx, store, upgrade); err != nil {
 		return err
 	}
-	findings, err := a.Check(ctx)
-	if err != nil {
+	if err := app.Check(ctx, a, logger); err != nil {
 		return err
-	}
-	for _, f := range findings {
-		logger.WarnContext(ctx, "the database is not set up well", slog.String("problem", f.Problem), slog.String("mend", f.Mend))
 	}
 
 	mux := http.NewServeMux()

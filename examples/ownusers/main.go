@@ -37,6 +37,9 @@ func main() {
 		if err != nil {
 			return err
 		}
+		if err := app.Check(ctx, a, logger); err != nil {
+			return err
+		}
 		return app.ListenAndServe(ctx, flags.Addr, routes(a, db), logger)
 	})
 }
@@ -65,7 +68,11 @@ func Stores(ctx context.Context, db *sql.DB) (auth.Stores, error) {
 	if err := sessions.MigrateSessions(ctx); err != nil {
 		return auth.Stores{}, err
 	}
-	return auth.Stores{Users: Accounts{DB: db}, Refresh: sessions.Sessions()}, nil
+	return auth.Stores{
+		Users:   Accounts{DB: db},
+		Refresh: sessions.Sessions(),
+		Check:   func(ctx context.Context, _ int) ([]auth.Finding, error) { return sessions.CheckSessions(ctx) },
+	}, nil
 }
 
 func routes(a *auth.Authenticator, db *sql.DB) http.Handler {
