@@ -122,11 +122,11 @@ func checkTables(ctx context.Context, q queryer, ours []table) ([]auth.Finding, 
 	if len(lacking) == 0 {
 		return nil, nil
 	}
-	mend := "call Migrate"
+	mend := "call Migrate; where the users are your own, MigrateSessions, and CheckSessions in place of Check"
 	if len(ours) == 1 {
 		mend = "call MigrateSessions"
 	}
-	if tutorial, err := tutorialTables(ctx, q); err != nil {
+	if tutorial, err := tutorialTables(ctx, q, len(ours) > 1); err != nil {
 		return nil, err
 	} else if tutorial {
 		mend = "call UpgradeTutorial"

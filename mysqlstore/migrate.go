@@ -113,7 +113,7 @@ func pending(ctx context.Context, q queryer, steps []step) ([]step, error) {
 	if len(foreign) == 0 && len(todo) == 0 {
 		return nil, nil
 	}
-	isTutorial, err := tutorialTables(ctx, q)
+	isTutorial, err := tutorialTables(ctx, q, steps[0].table.name == usersTable)
 	switch {
 	case err != nil:
 		return nil, err
@@ -126,9 +126,10 @@ func pending(ctx context.Context, q queryer, steps []step) ([]step, error) {
 }
 
 // tutorialTables says whether the database holds the tutorial's tables, or what a call
-// of UpgradeTutorial that did not end has made of them. It is not asked where all of
-// our tables are there.
-func tutorialTables(ctx context.Context, q queryer) (bool, error) {
+// of UpgradeTutorial that did not end has made of them. Without refresh_tokens the
+// tutorial's users count as that only where users are ours to migrate: else they may well
+// be the host's.
+func tutorialTables(ctx context.Context, q queryer, migratesUsers bool) (bool, error) {
 	list := make([]table, 3)
 	for i, name := range []string{usersTable, refreshTable, tutorialRefreshTable} {
 		cols, err := columns(ctx, q, name)
@@ -138,8 +139,15 @@ func tutorialTables(ctx context.Context, q queryer) (bool, error) {
 		list[i] = table{name: name, columns: cols}
 	}
 	users, refresh, renamed := list[0], list[1], list[2]
-	return users.sameColumns(tutorialUsers()) && refresh.sameColumns(tutorialRefreshTokens()) ||
-		renamed.sameColumns(tutorialRefreshTokens()), nil
+	isRenamed := renamed.sameColumns(tutorialRefreshTokens())
+	switch {
+	case users.sameColumns(tutorialUsers()):
+		return isRenamed || refresh.sameColumns(tutorialRefreshTokens()) || migratesUsers && !refresh.exists(), nil
+	case users.sameColumns(widenedUsers()):
+		return isRenamed, nil
+	default:
+		return isRenamed && users.sameColumns(ourUsers().columns) && !refresh.exists(), nil
+	}
 }
 
 // apply runs the steps. That a table is there already is another instance's work.

@@ -184,9 +184,11 @@ func (c column) String() string {
 // sameColumns says whether the table has exactly these columns, in any order, whatever
 // their collations.
 func (t table) sameColumns(want []column) bool {
-	have := slices.Clone(t.columns)
-	for i := range have {
-		have[i].collation = ""
+	have, want := slices.Clone(t.columns), slices.Clone(want)
+	for _, list := range [][]column{have, want} {
+		for i := range list {
+			list[i].collation = ""
+		}
 	}
 	byName := func(a, b column) int { return strings.Compare(a.name, b.name) }
 	return slices.Equal(slices.SortedFunc(slices.Values(have), byName), slices.SortedFunc(slices.Values(want), byName))

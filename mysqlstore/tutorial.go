@@ -16,13 +16,15 @@ import (
 // UpgradeTutorial takes over, in place, the database of an application that was written
 // after the Node tutorial whose API this module has. Its users keep their IDs, names and
 // passwords; users and refresh_tokens become what Migrate makes of an empty database, and
-// Migrate finds nothing to do then. Where that is so already it returns nil; where there
-// are no such tables, an error that says what to call instead.
+// Migrate finds nothing to do then. Where that is so already it returns nil, and where
+// neither table is there: Migrate makes them. So a program may call it, and then Migrate,
+// at every start.
 //
 // Stop the tutorial's application first, and make a backup. The user needs the
 // privileges SELECT, INSERT, UPDATE, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX
 // and REFERENCES, and the server disk space for two more copies of the users. A
 // readTimeout in the data source name must be longer than an ALTER of the table takes.
+// MySQL's sql_require_primary_key must be off: the tutorial's refresh_tokens has none.
 //
 // Every row is read and checked before the first change, some hundred of them in memory
 // at a time. Nothing is changed, and the error names users by their IDs, if the addresses
@@ -48,10 +50,12 @@ import (
 // waits for 10 seconds and then returns an error that Is auth.ErrUnavailable, as
 // everyone does who waits that long for a table. On a cluster, where instances may not
 // see each other, one may fail, and has to be called again; a row is changed once even
-// then.
+// then. An index that the host has added, and that the new columns cannot have, such as a
+// unique one on names, stops the call half-way too: drop it, and call again.
 //
 // To go back, stop the host's application and restore the backup. To keep what was
-// written since, run this instead, under a strict sql_mode. A statement fails, with
+// written since, run this instead, once UpgradeTutorial has returned nil, under a strict
+// sql_mode. A statement fails, with
 // nothing changed, where a newer user's name, address or hash is too long for the
 // tutorial's columns, or a newer address is another's to them: change or delete that
 // user, and go on from that statement. Dates stay in UTC.
@@ -61,7 +65,8 @@ import (
 //	  password = IF(password LIKE 'bcrypt-tutorial:%', SUBSTRING(password, 17), password),
 //	  name = REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(name,
 //	    '&', '&amp;'), '"', '&quot;'), '''', '&#x27;'), '<', '&lt;'), '>', '&gt;'),
-//	    '/', '&#x2F;'), '\\', '&#x5C;'), '`', '&#96;');
+//	    '/', '&#x2F;'), '\\', '&#x5C;'), '`', '&#96;')
+//	  WHERE email_key IS NOT NULL;
 //	ALTER TABLE users DROP KEY email_key, DROP COLUMN email_key, DROP COLUMN auth_version,
 //	  MODIFY id int NOT NULL AUTO_INCREMENT,
 //	  MODIFY name varchar(30) NOT NULL, MODIFY email varchar(40) NOT NULL,
@@ -188,10 +193,13 @@ func (u *tutorialUpgrade) look(ctx context.Context) (tutorialState, error) {
 	}
 	switch {
 	case !users.exists() && !tokens.exists():
-		return s, errors.New("mysqlstore: upgrade tutorial: there is no table users: Migrate makes the tables of a new application")
+		s.finished = true // a new application's: there is nothing to take over
 	case !s.sealed && !s.widened && !users.sameColumns(tutorialUsers()):
 		return s, errors.New("mysqlstore: upgrade tutorial: nothing was changed: the columns of users are not exactly the tutorial's; " +
 			"a host with users of its own keeps them as examples/ownusers shows")
+	case s.sealed && tokens.sameColumns(ourSharedSessions().columns) && !s.finished:
+		return s, fmt.Errorf("mysqlstore: upgrade tutorial: there is nothing left to take over, and nothing was changed, but %s",
+			strings.Join(ourSharedSessions().lacks(tokens), "; "))
 	case tokens.exists() && !s.tokens.exists() && !s.finished:
 		return s, errors.New("mysqlstore: upgrade tutorial: nothing was changed: the columns of refresh_tokens are not exactly the tutorial's: rename that table")
 	case s.tokens.exists() && retired.exists():
@@ -226,7 +234,6 @@ func (u *tutorialUpgrade) referrers(ctx context.Context) error {
 func widenedUsers() []column {
 	list := ourUsers().columns
 	for i := range list {
-		list[i].collation = ""
 		list[i].nullable = list[i].name == "email_key"
 	}
 	return list

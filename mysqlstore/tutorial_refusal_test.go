@@ -111,7 +111,6 @@ func TestUpgradeTutorialRefusesTables(t *testing.T) {
 		"one column less":      {"ALTER TABLE users DROP COLUMN updated_at", "examples/ownusers"},
 		"another type":         {"ALTER TABLE users MODIFY name text NOT NULL", "columns of users are not exactly the tutorial's"},
 		"nullable":             {"ALTER TABLE users MODIFY name varchar(30) NULL", "columns of users are not exactly the tutorial's"},
-		"no users":             {"DROP TABLE refresh_tokens;\nDROP TABLE users", "Migrate"},
 		"other tokens":         {"ALTER TABLE refresh_tokens ADD COLUMN device varchar(20)", "columns of refresh_tokens are not exactly the tutorial's"},
 		"two tables of tokens": {"CREATE TABLE tutorial_refresh_tokens LIKE refresh_tokens", "tutorial_refresh_tokens, which is there already"},
 		"a host's foreign key": {restricts, ".orders.their_user"},
@@ -128,6 +127,38 @@ func TestUpgradeTutorialRefusesTables(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A new application's database has nothing to take over.
+func TestUpgradeTutorialOfNothing(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, s *mysqltest.Server) {
+		db := s.DB(t)
+		require.NoError(t, upgrade(t.Context(), db))
+		assert.Empty(t, tablesOf(t, db))
+	})
+}
+
+// An index that is lost after the upgrade is called so by everyone, and nobody says that
+// the tables are the tutorial's.
+func TestUpgradeTutorialThenAnIndexLost(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, s *mysqltest.Server) {
+		for _, lost := range []string{"ALTER TABLE refresh_tokens DROP KEY expires_at", "ALTER TABLE users MODIFY name VARCHAR(300) COLLATE utf8mb4_bin NOT NULL"} {
+			db := mysqltest.Open(t, tutorialDSN(t, s))
+			require.NoError(t, upgrade(t.Context(), db))
+			mustExec(t, db, lost)
+			before := dumpOf(t, db)
+			err := migrate(t.Context(), db)
+			require.ErrorContains(t, err, "not ours")
+			assert.NotContains(t, err.Error(), "UpgradeTutorial")
+			for _, problem := range problems(t, db) {
+				assert.NotContains(t, problem, "UpgradeTutorial")
+			}
+			err = upgrade(t.Context(), db)
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), "rename")
+			assert.Equal(t, before, dumpOf(t, db))
+		}
+	})
 }
 
 // Sessions alone, for a host's own users, are nothing to upgrade.
