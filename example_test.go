@@ -178,3 +178,39 @@ func ExampleAuthenticator_Refresh() {
 	// <nil>
 	// true
 }
+
+// cors lets pages of one other origin use the API.
+func cors(origin string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Origin")
+		if r.Header.Get("Origin") == origin {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
+			w.Header().Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
+		}
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// The library sets no CORS headers: the host's middleware names the origins that may
+// read its answers.
+func ExampleAuthenticator_Handler_cors() {
+	handler := cors("https://app.example.com", newExample().Handler("/api"))
+	for _, origin := range []string{"https://app.example.com", "https://app.example.com.evil.example", "null"} {
+		r := httptest.NewRequestWithContext(context.Background(), http.MethodOptions, "/api/login", nil)
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Access-Control-Request-Method", http.MethodPost)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Printf("%d %q\n", w.Code, w.Header().Get("Access-Control-Allow-Origin"))
+	}
+	// Output:
+	// 204 "https://app.example.com"
+	// 204 ""
+	// 204 ""
+}

@@ -16,12 +16,16 @@ has_compiler() {
 	echo '#include <stdlib.h>' | $(go env CC) -x c -c -o /dev/null - 2>/dev/null
 }
 
+runs() { # says the version of a server that runs
+	"$1" --no-defaults --version 2>/dev/null
+}
+
 has_mariadb() {
-	command -v mariadbd >/dev/null || [ -x "$cache/mariadb/mariadbd" ]
+	runs mariadbd >/dev/null || runs "$cache/mariadb/mariadbd" >/dev/null
 }
 
 has_mysql() {
-	[ -x "$cache/mysql/mysqld" ] || { command -v mysqld >/dev/null && ! mysqld --no-defaults --version | grep -q MariaDB; }
+	runs "$cache/mysql/mysqld" >/dev/null || { version=$(runs mysqld) && [[ $version != *MariaDB* ]]; }
 }
 
 install() { # as root; false if apt cannot, or would have to remove something
@@ -42,7 +46,9 @@ if ! has_compiler; then
 	install gcc libc6-dev || true
 	has_compiler || missing+=("a C compiler, which go test -race needs: as root, apt-get install gcc libc6-dev")
 fi
-if [ -z "${AUTH_TEST_MYSQL_DSN:-}" ]; then
+if [ -n "${AUTH_TEST_MYSQL_DSN:-}" ]; then
+	echo "the servers of AUTH_TEST_MYSQL_DSN are used, and no others"
+else
 	if ! has_mariadb; then
 		install mariadb-server-core || "$scripts/get-mariadb.sh" "$cache/mariadb" || true
 		has_mariadb || missing+=("a MariaDB server: as root, apt-get install mariadb-server-core; or set AUTH_TEST_MYSQL_DSN")

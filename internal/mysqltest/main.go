@@ -28,7 +28,8 @@ func Main(m *testing.M) int {
 // Legs runs f as a subtest on each kind of server that can be had, one after the other:
 // "mariadb", "mariadb-snapshot" (with innodb_snapshot_isolation, MariaDB 11.8's default)
 // and "mysql" (Oracle's), or "external-1", "external-2", … as AUTH_TEST_MYSQL_DSN lists
-// them. What cannot be had is named once on standard output. Where Oracle's alone is
+// them. What cannot be had is named once on standard output, which go test shows with -v
+// and for tests that fail. Where Oracle's alone is
 // missing, the other legs run; where MariaDB's are, that is a failure if
 // AUTH_REQUIRE_MYSQL is 1.
 func Legs(t *testing.T, f func(t *testing.T, s *Server)) {

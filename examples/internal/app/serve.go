@@ -28,8 +28,15 @@ func Main(run func(ctx context.Context, logger *slog.Logger) error) {
 		flag.Usage()
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Reset(os.Interrupt, syscall.SIGTERM) // before anybody can tell that the first one came
+		cancel()
+	}()
 	err := run(ctx, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err == nil {
 		return

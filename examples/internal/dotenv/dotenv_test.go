@@ -58,6 +58,13 @@ func TestRead(t *testing.T) {
 		`K="a\tb\\c\"d"`:                            `a\tb\\c\"d`,
 		`K='a\nb'`:                                  `a\nb`,
 		"K=\"a\nb\"":                                "a\nb",
+		"K: 'a$b'":                                  "a$b",
+		`K: "a$b"`:                                  "a$b",
+		"K='a\n$b'":                                 "a\n$b",
+		"K=\"a\n#x\n$b\"\nL=1":                      "a\n#x\n$b",
+		"K=\"a\nL=1\nb\"":                           "a\nL=1\nb",
+		"nonsense\nK=a\nJ K=b\nL-M=1\n":             "a",
+		"K=a\nnonsense: x y = z\n":                  "a",
 	} {
 		env, err := read(t, text)
 		if assert.NoError(t, err, "%q", text) {
@@ -69,7 +76,6 @@ func TestRead(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for text, says := range map[string]string{
 		"L=x\nK=`a b`":       "line 2: backticks",
-		"nonsense secret\n":  "no NAME=value",
 		"K=\"secret\nL=1":    "a quote that does not end",
 		"K='secret' secret'": "",
 	} {
