@@ -235,6 +235,33 @@ func TestUpgradeTutorialBack(t *testing.T) {
 	})
 }
 
+// Whoever goes back half-way, against the comment, spoils nothing: the call goes on after it.
+func TestUpgradeTutorialBackHalfWay(t *testing.T) {
+	back := statementsOfComment(t)
+	mysqltest.Legs(t, func(t *testing.T, s *mysqltest.Server) {
+		whole := mysqltest.Open(t, tutorialDSN(t, s))
+		require.NoError(t, upgrade(t.Context(), whole))
+
+		dsn := tutorialDSN(t, s)
+		require.Error(t, upgrade(t.Context(), loneConnection(t, dsn, func(_ int, packet []byte) fate {
+			if strings.Contains(string(packet), "ALTER TABLE users MODIFY id") {
+				return cutAnswered
+			}
+			return pass
+		})))
+		db := mysqltest.Open(t, dsn)
+		failed := 0
+		for statement := range strings.SplitSeq(back, ";\n") {
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				failed++
+			}
+		}
+		assert.Positive(t, failed)
+		require.NoError(t, upgrade(t.Context(), db))
+		assert.Equal(t, dumpOf(t, whole), dumpOf(t, db))
+	})
+}
+
 // statementsOfComment returns the SQL in the comment of UpgradeTutorial.
 func statementsOfComment(t *testing.T) string {
 	t.Helper()
