@@ -37,8 +37,8 @@ type Config struct {
 	// InsecureHashCost lets HashCost be as low as 4, for tests. Default: false.
 	InsecureHashCost bool
 
-	// InsecureNoLimits turns rate limits off, for load tests: so far the limit of 8
-	// rotations of one session within Tokens.Grace. Default: false.
+	// InsecureNoLimits turns rate limits off, for load tests: the limit of 8 rotations of
+	// one session within Tokens.Grace. Default: false.
 	InsecureNoLimits bool
 }
 
