@@ -216,25 +216,11 @@ func (a *Authenticator) Profile(ctx context.Context, id UserID) (User, error) {
 }
 
 func (a *Authenticator) userByEmail(ctx context.Context, key string) (UserRecord, error) {
-	ctx, cancel := withStoreDeadline(ctx)
-	defer cancel()
-	var user UserRecord
-	err := retry(ctx, func() (err error) {
-		user, err = a.stores.Users.UserByEmail(ctx, key)
-		return err
-	})
-	return user, err
+	return readStore(ctx, func(ctx context.Context) (UserRecord, error) { return a.stores.Users.UserByEmail(ctx, key) })
 }
 
 func (a *Authenticator) userByID(ctx context.Context, id UserID) (UserRecord, error) {
-	ctx, cancel := withStoreDeadline(ctx)
-	defer cancel()
-	var user UserRecord
-	err := retry(ctx, func() (err error) {
-		user, err = a.stores.Users.UserByID(ctx, id)
-		return err
-	})
-	return user, err
+	return readStore(ctx, func(ctx context.Context) (UserRecord, error) { return a.stores.Users.UserByID(ctx, id) })
 }
 
 // Verify returns the claims of an access token, or an error that Is ErrInvalidToken. It

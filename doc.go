@@ -25,8 +25,8 @@
 //
 // A refresh is one conditional UPDATE. Of many at once one wins, and all are answered
 // with the same successor. An old token is answered so for [TokenOptions].Grace; its use
-// after that, and before it expires, ends the session. A thief who uses a stolen token inside that time shares
-// the session until one of the two falls behind.
+// after that, and before it expires, ends the session. A thief who uses a stolen token
+// within the grace shares the session until one of the two falls behind.
 //
 // A session ends when its user's AuthVersion moves: with a change of the password, a
 // disabling, a deletion. Access tokens then live on until they expire, 20 minutes by

@@ -80,10 +80,8 @@ func (a *Authenticator) authenticate(r *http.Request, req Requirement) (Claims, 
 func (a *Authenticator) checkLive(ctx context.Context, claims Claims) error {
 	ctx, cancel := withStoreDeadline(ctx)
 	defer cancel()
-	var state SessionState
-	err := retry(ctx, func() (err error) {
-		state, err = a.stores.Refresh.SessionByID(ctx, claims.SessionID)
-		return err
+	state, err := readStore(ctx, func(ctx context.Context) (SessionState, error) {
+		return a.stores.Refresh.SessionByID(ctx, claims.SessionID)
 	})
 	var user UserRecord
 	if err == nil && !a.stores.SharedUsers {

@@ -46,6 +46,18 @@ func retry(ctx context.Context, op func() error) error {
 	}
 }
 
+// readStore is retry for a read, under the store's deadline. It returns op's last result.
+func readStore[T any](ctx context.Context, op func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := withStoreDeadline(ctx)
+	defer cancel()
+	var result T
+	err := retry(ctx, func() (err error) {
+		result, err = op(ctx)
+		return err
+	})
+	return result, err
+}
+
 // pause waits at random for up to retryPause · 2^(try-1). It is false if ctx ended before.
 func pause(ctx context.Context, try int) bool {
 	d := rand.N(retryPause << (try - 1)) //nolint:gosec // jitter is no secret

@@ -194,10 +194,8 @@ func (r *refresh) run(ctx context.Context) (Tokens, error) {
 
 // read is the judging read.
 func (r *refresh) read(ctx context.Context) (SessionState, error) {
-	var state SessionState
-	err := retry(ctx, func() (err error) {
-		state, err = r.stores.Refresh.ReadSession(ctx, r.claims.session)
-		return err
+	state, err := readStore(ctx, func(ctx context.Context) (SessionState, error) {
+		return r.stores.Refresh.ReadSession(ctx, r.claims.session)
 	})
 	if errors.Is(err, ErrSessionNotFound) {
 		return SessionState{}, ErrSessionEnded

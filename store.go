@@ -119,7 +119,7 @@ const (
 	ReasonUserChanged = "user_changed" // the user changed while the login was under way
 )
 
-// SessionState is a session's row as ReadSession found it.
+// SessionState is a session's row as SessionByID or ReadSession found it.
 type SessionState struct {
 	Session
 	AuthVersion int64       // the user's, when the session began

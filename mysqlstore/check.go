@@ -150,7 +150,8 @@ type settings struct {
 	ahead                           time.Duration // the server's clock, before this process's
 }
 
-// readSettings asks for them in one round trip, whose half is the doubt about ahead.
+// readSettings asks for them in one round trip, whose half is the doubt about ahead. The
+// query sleeps, so that a SYSDATE that moves has moved.
 func readSettings(ctx context.Context, conn *sql.Conn) (settings, error) {
 	const query = "SELECT CONCAT(@@hostname, ':', @@port), @@sql_mode, @@character_set_client, @@autocommit, @@foreign_key_checks, " +
 		"@@unique_checks, @@global.read_only, @@global.innodb_read_only, " +
