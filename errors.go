@@ -17,6 +17,10 @@ var (
 	// Nothing tells the three apart.
 	ErrInvalidCredentials = errors.New("auth: incorrect email or password")
 
+	// ErrAccountDisabled is Login's answer to the right password of a user that was
+	// disabled, and StartSession's.
+	ErrAccountDisabled = errors.New("auth: account is disabled")
+
 	// ErrEmailTaken is Signup's, and must be UserStore.CreateUser's, answer to an
 	// address whose canonical key another user has.
 	ErrEmailTaken = errors.New("auth: email address is taken")
@@ -55,7 +59,8 @@ var (
 	// its AuthVersion is not the one that was checked.
 	ErrUserChanged = errors.New("auth: user changed")
 
-	// ErrSessionNotFound is RefreshStore.ReadSession's answer when there is no such row.
+	// ErrSessionNotFound is the answer of RefreshStore's reads when there is no such row,
+	// and RevokeSession's when the session is not the user's.
 	ErrSessionNotFound = errors.New("auth: session not found")
 )
 
@@ -89,4 +94,16 @@ type RateLimitError struct {
 // Error says how long to wait.
 func (e *RateLimitError) Error() string {
 	return fmt.Sprintf("auth: rate limited, retry after %s", e.RetryAfter)
+}
+
+// StaleAuthError says that the user has proven too long ago who they are for what was
+// asked: Reauthenticate, and ask again with the new tokens. MaxAge is how old that proof
+// may be; over HTTP it is 401 with insufficient_user_authentication (RFC 9470).
+type StaleAuthError struct {
+	MaxAge time.Duration
+}
+
+// Error says how old the proof may be.
+func (e *StaleAuthError) Error() string {
+	return fmt.Sprintf("auth: the user must have authenticated within %s", e.MaxAge)
 }

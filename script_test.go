@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,13 +25,21 @@ const (
 	sessionByID    = "SessionByID"
 	readSession    = "ReadSession"
 	revokeSession  = "RevokeSession"
+	revokeUser     = "RevokeUserSessions"
+	revokeAll      = "RevokeAllSessions"
+	sessionsByUser = "SessionsByUser"
+	purgeSessions  = "PurgeSessions"
+	setDisabled    = "SetDisabled"
+	setPassword    = "SetPassword"
+	deleteUser     = "DeleteUser"
 )
 
 // script is stores between the Authenticator and the real ones. It notes every call, and
 // a test may hold one up, fail it before it is passed on, or lose its reply after.
 type script struct {
-	users   auth.UserStore
-	refresh auth.RefreshStore
+	users    auth.UserStore
+	refresh  auth.RefreshStore
+	accounts auth.AccountStore
 
 	// before runs before a call is passed on, after runs when it was: an error of theirs
 	// is what the caller gets. nth counts the calls of that name from 1. They may be nil.
@@ -47,9 +56,12 @@ type script struct {
 // scripted is a second instance on w's stores, all of whose calls go through the script.
 func (w *world) scripted(t *testing.T, edit ...func(*auth.Config)) (*auth.Authenticator, *script) {
 	t.Helper()
-	s := &script{users: w.stores.Users, refresh: w.stores.Refresh}
+	s := &script{users: w.stores.Users, refresh: w.stores.Refresh, accounts: w.stores.Accounts}
 	stores := w.stores
 	stores.Users, stores.Refresh = s, s
+	if s.accounts != nil {
+		stores.Accounts = s
+	}
 	a, err := auth.New(stores, config(w.clock, w.log, edit...))
 	require.NoError(t, err)
 	return a, s
@@ -81,6 +93,12 @@ func (s *script) note(ctx context.Context, name string) (nth int) {
 		}
 	}
 	return nth
+}
+
+// scriptedDo is scriptedCall for what returns an error alone.
+func scriptedDo(ctx context.Context, s *script, name string, do func() error) error {
+	_, err := scriptedCall(ctx, s, name, func() (struct{}, error) { return struct{}{}, do() })
+	return err
 }
 
 func scriptedCall[T any](ctx context.Context, s *script, name string, do func() (T, error)) (T, error) {
@@ -121,10 +139,7 @@ func (s *script) CreateSession(ctx context.Context, n auth.Session, authVersion 
 	s.created = append(s.created, n.ID)
 	s.clients = append(s.clients, n.Client)
 	s.mu.Unlock()
-	_, err := scriptedCall(ctx, s, createSession, func() (struct{}, error) {
-		return struct{}{}, s.refresh.CreateSession(ctx, n, authVersion)
-	})
-	return err
+	return scriptedDo(ctx, s, createSession, func() error { return s.refresh.CreateSession(ctx, n, authVersion) })
 }
 
 func (s *script) RotateSession(ctx context.Context, r auth.Rotation) (bool, error) {
@@ -153,10 +168,37 @@ func (s *script) SessionByID(ctx context.Context, id auth.SessionID) (auth.Sessi
 }
 
 func (s *script) RevokeSession(ctx context.Context, id auth.SessionID, user auth.UserID, reason string) error {
-	_, err := scriptedCall(ctx, s, revokeSession, func() (struct{}, error) {
-		return struct{}{}, s.refresh.RevokeSession(ctx, id, user, reason)
+	return scriptedDo(ctx, s, revokeSession, func() error { return s.refresh.RevokeSession(ctx, id, user, reason) })
+}
+
+func (s *script) RevokeUserSessions(ctx context.Context, user auth.UserID, keep auth.SessionID, reason string) error {
+	return scriptedDo(ctx, s, revokeUser, func() error { return s.refresh.RevokeUserSessions(ctx, user, keep, reason) })
+}
+
+func (s *script) RevokeAllSessions(ctx context.Context, before time.Time, reason string) (int64, error) {
+	return scriptedCall(ctx, s, revokeAll, func() (int64, error) { return s.refresh.RevokeAllSessions(ctx, before, reason) })
+}
+
+func (s *script) SessionsByUser(ctx context.Context, user auth.UserID, now time.Time, limit int) ([]auth.SessionState, error) {
+	return scriptedCall(ctx, s, sessionsByUser, func() ([]auth.SessionState, error) {
+		return s.refresh.SessionsByUser(ctx, user, now, limit)
 	})
-	return err
+}
+
+func (s *script) PurgeSessions(ctx context.Context, before time.Time, limit int) (int, error) {
+	return scriptedCall(ctx, s, purgeSessions, func() (int, error) { return s.refresh.PurgeSessions(ctx, before, limit) })
+}
+
+func (s *script) SetDisabled(ctx context.Context, id auth.UserID, disabled bool) error {
+	return scriptedDo(ctx, s, setDisabled, func() error { return s.accounts.SetDisabled(ctx, id, disabled) })
+}
+
+func (s *script) SetPassword(ctx context.Context, id auth.UserID, hash string) error {
+	return scriptedDo(ctx, s, setPassword, func() error { return s.accounts.SetPassword(ctx, id, hash) })
+}
+
+func (s *script) DeleteUser(ctx context.Context, id auth.UserID) error {
+	return scriptedDo(ctx, s, deleteUser, func() error { return s.accounts.DeleteUser(ctx, id) })
 }
 
 // failing is a script's function that returns err from the calls of that name with the
@@ -184,7 +226,9 @@ func doing(name string, do func()) func(context.Context, string, int) error {
 func (w *world) bumpAuthVersion(t *testing.T, id auth.UserID) {
 	t.Helper()
 	if store, ok := w.stores.Users.(*memstore.Store); ok {
-		require.NoError(t, store.BumpAuthVersion(t.Context(), id))
+		u, err := store.UserByID(t.Context(), id)
+		require.NoError(t, err)
+		require.NoError(t, store.SetPassword(t.Context(), id, u.PasswordHash))
 		return
 	}
 	_, err := w.db.ExecContext(t.Context(), "UPDATE users SET auth_version = auth_version + 1 WHERE id = ?", string(id))

@@ -28,6 +28,7 @@ type UserRecord struct {
 	PasswordHash string    `json:"-"` // "" if the user has no password: every one is wrong then
 	AuthVersion  int64     // from 1; raised by every change that must end sessions
 	CreatedAt    time.Time // by the store's clock
+	Disabled     bool      // such a user cannot log in
 }
 
 // Format writes the record without its hash, whatever the verb.
@@ -115,11 +116,16 @@ const CreationSlack = 5 * time.Minute
 // Reasons for which a session's row is revoked.
 const (
 	ReasonLogout      = "logout"       // by its refresh token
+	ReasonLogoutAll   = "logout_all"   // by the user, with all of theirs
+	ReasonRevoked     = "revoked"      // by the user, from the list of sessions
 	ReasonReuse       = "reuse"        // an old refresh token was used again
 	ReasonUserChanged = "user_changed" // the user changed while the login was under way
+	ReasonPassword    = "password"     // the user's password was changed
+	ReasonDisabled    = "disabled"     // the user was disabled
+	ReasonAll         = "all"          // by the host, with everybody's
 )
 
-// SessionState is a session's row as SessionByID or ReadSession found it.
+// SessionState is a session's row as SessionByID, ReadSession or SessionsByUser found it.
 type SessionState struct {
 	Session
 	AuthVersion int64       // the user's, when the session began
@@ -147,6 +153,10 @@ type Rotation struct {
 	ExpiresAt  time.Time // becomes the row's
 	Client     Client    // becomes the row's
 
+	// AuthenticatedAt becomes the row's: the user has just proven who they are. Zero: the
+	// row's stays.
+	AuthenticatedAt time.Time
+
 	// Window is the time in which at most RetiredKept rotations may fall; zero: no limit.
 	// A retirement that seems to lie in the future counts as one of just now.
 	Window time.Duration
@@ -161,6 +171,9 @@ type Rotation struct {
 type Stores struct {
 	Users   UserStore
 	Refresh RefreshStore
+
+	// Accounts changes users. Default: nil, DisableUser and EnableUser return an error.
+	Accounts AccountStore
 
 	// SharedUsers says that Refresh holds the users too and checks them in the same
 	// statement. False, the safe value, has the Authenticator read the user before each
@@ -213,8 +226,8 @@ type RefreshStore interface {
 	CreateSession(ctx context.Context, s Session, authVersion int64) error
 
 	// RotateSession, in one step, makes r.Generation+1 the session's generation, sets
-	// RotatedBy, ExpiresAt and Client from r, and puts now, by the store's clock, in front
-	// of Retired, if the row is r.UserID's, at r.Generation, not revoked, expires after
+	// RotatedBy, ExpiresAt, Client and AuthenticatedAt (unless zero) from r, and puts now,
+	// by the store's clock, in front of Retired, if the row is r.UserID's, at r.Generation, not revoked, expires after
 	// r.Now, has its user (a user that exists, with an equal AuthVersion, created at most
 	// CreationSlack after the row), and r.Window is not exhausted: its eighth retirement
 	// lies more than Window back. It says whether it did. Of concurrent calls for one
@@ -239,4 +252,43 @@ type RefreshStore interface {
 	// there is no such session, or that it was revoked before, is no error, and changes
 	// neither the time nor the reason of an earlier revocation.
 	RevokeSession(ctx context.Context, id SessionID, user UserID, reason string) error
+
+	// RevokeUserSessions is RevokeSession for every session of the user's whose storing was
+	// acknowledged before it began, all but keep; the zero SessionID keeps none.
+	RevokeUserSessions(ctx context.Context, user UserID, keep SessionID, reason string) error
+
+	// RevokeAllSessions is RevokeSession for everybody's sessions that were created before
+	// that instant of the store's clock. It may work in several steps, and says how many
+	// sessions it revoked, also with an error.
+	RevokeAllSessions(ctx context.Context, before time.Time, reason string) (revoked int64, err error)
+
+	// SessionsByUser returns the user's sessions that are not revoked and expire after
+	// now, the newest first, at most limit of them. It sees what SessionByID sees.
+	SessionsByUser(ctx context.Context, user UserID, now time.Time, limit int) ([]SessionState, error)
+
+	// PurgeSessions deletes at most limit rows that expire before that instant, and no
+	// other, also where a row is extended meanwhile. It says how many it deleted, holds up
+	// no session that goes on, and does no harm to calls beside it: of two that find the
+	// same rows one deletes them. 0 and nil say that it found nothing left.
+	PurgeSessions(ctx context.Context, before time.Time, limit int) (purged int, err error)
+}
+
+// AccountStore changes users. Its methods are safe for concurrent use, heed ctx, and
+// return ErrUserNotFound, or an error that Is ErrUnavailable where a later try may
+// succeed and it is unknown whether this one did.
+//
+// Each raises the user's AuthVersion and revokes, or deletes, the user's sessions in the
+// one transaction of its change: once it has returned nil, no session that began before
+// can be refreshed, and a login that began before can store none.
+type AccountStore interface {
+	// SetDisabled makes the user Disabled or not, with ReasonDisabled. A user who is so
+	// already is left alone.
+	SetDisabled(ctx context.Context, id UserID, disabled bool) error
+
+	// SetPassword replaces the hash, at most 255 bytes, whatever it was, with
+	// ReasonPassword.
+	SetPassword(ctx context.Context, id UserID, hash string) error
+
+	// DeleteUser deletes the user with their sessions. Their ID is never given again.
+	DeleteUser(ctx context.Context, id UserID) error
 }

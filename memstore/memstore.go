@@ -19,8 +19,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Store is an [auth.UserStore] and an [auth.RefreshStore] on maps behind one mutex, so
-// every operation is one step for concurrent callers. User IDs are 1, 2, 3 and so on;
+// Store is an [auth.UserStore], an [auth.RefreshStore] and an [auth.AccountStore] on maps
+// behind one mutex, so every operation is one step for concurrent callers. User IDs are 1, 2, 3 and so on;
 // none is given twice. Instants are cut to the microsecond and are in UTC.
 //
 // A context that is done before a call makes it fail with an error that Is
@@ -52,7 +52,7 @@ func New(o Options) *Store {
 // Stores is the Store as [auth.New] takes it, with SharedUsers and IntegerIDs set. Users
 // and sessions belong together: the Store keeps no sessions of users that are elsewhere.
 func (s *Store) Stores() auth.Stores {
-	return auth.Stores{Users: s, Refresh: s, SharedUsers: true, IntegerIDs: true}
+	return auth.Stores{Users: s, Refresh: s, Accounts: s, SharedUsers: true, IntegerIDs: true}
 }
 
 // lock begins an operation: it returns the function that ends it, or an error if the

@@ -47,15 +47,8 @@ func TestConformance(t *testing.T) {
 			clocks[s.Users] = c
 			return s
 		},
-		Advance: func(_ testing.TB, s auth.Stores, d time.Duration) { clocks[s.Users].turn(d) },
-		BumpAuthVersion: func(tb testing.TB, s auth.Stores, id auth.UserID) {
-			tb.Helper()
-			require.NoError(tb, store(s).BumpAuthVersion(tb.Context(), id))
-		},
-		DeleteUser: func(tb testing.TB, s auth.Stores, id auth.UserID) {
-			tb.Helper()
-			require.NoError(tb, store(s).DeleteUser(tb.Context(), id))
-		},
+		Advance:         func(_ testing.TB, s auth.Stores, d time.Duration) { clocks[s.Users].turn(d) },
+		BumpAuthVersion: func(_ testing.TB, s auth.Stores, id auth.UserID) { store(s).BumpAuthVersion(id) },
 	})
 }
 
@@ -66,6 +59,7 @@ func TestStores(t *testing.T) {
 	assert.True(t, s.IntegerIDs)
 	assert.Same(t, store, s.Users)
 	assert.Same(t, store, s.Refresh)
+	assert.Same(t, store, s.Accounts)
 	assert.Nil(t, s.Check)
 }
 
@@ -180,18 +174,50 @@ func TestDeleteUser(t *testing.T) {
 	require.ErrorIs(t, err, auth.ErrSessionNotFound)
 	assert.True(t, read(t, s, 2).UserCurrent)
 	require.ErrorIs(t, s.DeleteUser(t.Context(), user), auth.ErrUserNotFound)
-	require.ErrorIs(t, s.BumpAuthVersion(t.Context(), user), auth.ErrUserNotFound)
 }
 
-func TestBumpAuthVersion(t *testing.T) {
+// Each change raises the version by one, and the sessions are revoked at one instant.
+func TestAuthVersion(t *testing.T) {
 	s := memstore.New(memstore.Options{})
 	user := signUp(t, s, "a@x.test")
-	login(t, s, 1, user)
-	require.NoError(t, s.BumpAuthVersion(t.Context(), user))
-	u, err := s.UserByID(t.Context(), user)
-	require.NoError(t, err)
-	assert.Equal(t, int64(2), u.AuthVersion)
-	assert.False(t, read(t, s, 1).UserCurrent)
+	for i, change := range []func() error{
+		func() error { return s.SetPassword(t.Context(), user, "new") },
+		func() error { return s.SetDisabled(t.Context(), user, true) },
+		func() error { return s.SetDisabled(t.Context(), user, false) },
+	} {
+		for id := range byte(2) {
+			require.NoError(t, s.CreateSession(t.Context(), auth.Session{ID: auth.SessionID{byte(i), id}, UserID: user}, int64(i)+1))
+		}
+		require.NoError(t, change())
+		u, err := s.UserByID(t.Context(), user)
+		require.NoError(t, err)
+		assert.Equal(t, int64(i)+2, u.AuthVersion)
+		var revoked []time.Time
+		for id := range byte(2) {
+			st, err := s.ReadSession(t.Context(), auth.SessionID{byte(i), id})
+			require.NoError(t, err)
+			assert.False(t, st.UserCurrent)
+			revoked = append(revoked, st.RevokedAt)
+		}
+		assert.False(t, revoked[0].IsZero())
+		assert.Equal(t, revoked[0], revoked[1])
+	}
+}
+
+// A limit below one asks for nothing.
+func TestNoLimit(t *testing.T) {
+	s := memstore.New(memstore.Options{})
+	user := signUp(t, s, "a@x.test")
+	st := login(t, s, 1, user)
+	for _, limit := range []int{0, -1} {
+		all, err := s.SessionsByUser(t.Context(), user, configNow(), limit)
+		require.NoError(t, err)
+		assert.Empty(t, all)
+		purged, err := s.PurgeSessions(t.Context(), st.ExpiresAt.Add(time.Hour), limit)
+		require.NoError(t, err)
+		assert.Zero(t, purged)
+	}
+	assert.Equal(t, st.CreatedAt, read(t, s, 1).CreatedAt)
 }
 
 // A caller cannot tell why a store did not do its work but by both errors.
@@ -210,9 +236,13 @@ func TestContext(t *testing.T) {
 		_, rotate := s.RotateSession(ctx, auth.Rotation{})
 		_, recovered := s.RecoverSession(ctx, auth.Rotation{})
 		_, readErr := s.ReadSession(ctx, auth.SessionID{})
+		_, list := s.SessionsByUser(ctx, user, configNow(), 1)
+		_, all := s.RevokeAllSessions(ctx, configNow(), "")
+		_, purge := s.PurgeSessions(ctx, configNow(), 1)
 		for _, err := range []error{
-			create, byEmail, byID, update, rotate, recovered, readErr, s.CreateSession(ctx, auth.Session{UserID: user}, 1),
-			s.RevokeSession(ctx, auth.SessionID{}, user, ""), s.BumpAuthVersion(ctx, user), s.DeleteUser(ctx, user),
+			create, byEmail, byID, update, rotate, recovered, readErr, list, all, purge, s.CreateSession(ctx, auth.Session{UserID: user}, 1),
+			s.RevokeSession(ctx, auth.SessionID{}, user, ""), s.RevokeUserSessions(ctx, user, auth.SessionID{}, ""),
+			s.SetDisabled(ctx, user, true), s.SetPassword(ctx, user, "new"), s.DeleteUser(ctx, user),
 		} {
 			require.ErrorIs(t, err, auth.ErrUnavailable)
 			require.ErrorIs(t, err, want)

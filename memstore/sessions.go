@@ -1,6 +1,8 @@
 package memstore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -81,26 +83,36 @@ func (s *Store) SessionByID(ctx context.Context, id auth.SessionID) (auth.Sessio
 	if !ok {
 		return auth.SessionState{}, auth.ErrSessionNotFound
 	}
-	state := *row
-	state.Retired = slices.Clone(row.Retired)
-	state.ReadAt = s.now()
-	state.UserCurrent = s.current(row)
-	return state, nil
+	return s.state(row, s.now()), nil
 }
 
-// RevokeSession implements [auth.RefreshStore].
-func (s *Store) RevokeSession(ctx context.Context, id auth.SessionID, user auth.UserID, reason string) error {
+// SessionsByUser implements [auth.RefreshStore].
+func (s *Store) SessionsByUser(ctx context.Context, user auth.UserID, now time.Time, limit int) ([]auth.SessionState, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
-	row, ok := s.sessions[id]
-	if !ok || row.UserID != user || !row.RevokedAt.IsZero() {
-		return nil
+	var found []auth.SessionState
+	read := s.now()
+	for _, row := range s.sessions {
+		if row.UserID == user && row.RevokedAt.IsZero() && row.ExpiresAt.After(cut(now)) {
+			found = append(found, s.state(row, read))
+		}
 	}
-	row.RevokedAt, row.Reason = s.now(), reason
-	return nil
+	slices.SortFunc(found, func(a, b auth.SessionState) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.ID[:], a.ID[:]))
+	})
+	return found[:max(0, min(limit, len(found)))], nil
+}
+
+// state is what a read at that instant finds of the row.
+func (s *Store) state(row *auth.SessionState, at time.Time) auth.SessionState {
+	state := *row
+	state.Retired = slices.Clone(row.Retired)
+	state.ReadAt = at
+	state.UserCurrent = s.current(row)
+	return state
 }
 
 // rotatable returns r's row if it passes the guards that a rotation and a recovery
@@ -130,6 +142,9 @@ func rotate(row *auth.SessionState, r auth.Rotation, retired []time.Time) {
 	row.ExpiresAt = cut(r.ExpiresAt)
 	row.Client = kept(r.Client)
 	row.Retired = retired
+	if !r.AuthenticatedAt.IsZero() {
+		row.AuthenticatedAt = cut(r.AuthenticatedAt)
+	}
 }
 
 // kept is what a row keeps of a client: the address without zone, an IPv4 one in its

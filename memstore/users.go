@@ -2,7 +2,6 @@ package memstore
 
 import (
 	"context"
-	"maps"
 	"strconv"
 
 	"github.com/ostiary/auth"
@@ -73,39 +72,4 @@ func (s *Store) UpdatePassword(ctx context.Context, id auth.UserID, old, hash st
 	}
 	u.PasswordHash = hash
 	return true, nil
-}
-
-// BumpAuthVersion does to a user what a change of the password does besides replacing
-// it: sessions that began before are over, and a login that is under way yields none.
-// The error is [auth.ErrUserNotFound] if there is no such user.
-func (s *Store) BumpAuthVersion(ctx context.Context, id auth.UserID) error {
-	unlock, err := s.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	u, ok := s.users[id]
-	if !ok {
-		return auth.ErrUserNotFound
-	}
-	u.AuthVersion++
-	return nil
-}
-
-// DeleteUser removes a user and its sessions. Its e-mail key is free then, its ID is
-// not. The error is [auth.ErrUserNotFound] if there is no such user.
-func (s *Store) DeleteUser(ctx context.Context, id auth.UserID) error {
-	unlock, err := s.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	u, ok := s.users[id]
-	if !ok {
-		return auth.ErrUserNotFound
-	}
-	delete(s.keys, u.EmailKey)
-	delete(s.users, id)
-	maps.DeleteFunc(s.sessions, func(_ auth.SessionID, row *auth.SessionState) bool { return row.UserID == id })
-	return nil
 }

@@ -45,10 +45,11 @@ func stopped(e *env, stop func(context.Context) (context.Context, context.Cancel
 	other, late := e.newUser(), session(u.ID)
 	rotate, regain := rotation().of(e, st), recovery().of(e, st)
 	users, refresh := e.stores.Users, e.stores.Refresh
-	operations := []struct {
+	type operation struct {
 		name string
 		call func() error
-	}{
+	}
+	operations := []operation{
 		{"CreateUser", func() error { _, err := users.CreateUser(ctx, other); return err }},
 		{"UserByEmail", func() error { _, err := users.UserByEmail(ctx, u.EmailKey); return err }},
 		{"UserByID", func() error { _, err := users.UserByID(ctx, u.ID); return err }},
@@ -59,6 +60,18 @@ func stopped(e *env, stop func(context.Context) (context.Context, context.Cancel
 		{"SessionByID", func() error { _, err := refresh.SessionByID(ctx, st.ID); return err }},
 		{"ReadSession", func() error { _, err := refresh.ReadSession(ctx, st.ID); return err }},
 		{"RevokeSession", func() error { return refresh.RevokeSession(ctx, st.ID, u.ID, auth.ReasonLogout) }},
+		{"RevokeUserSessions", func() error { return refresh.RevokeUserSessions(ctx, u.ID, auth.SessionID{}, auth.ReasonLogoutAll) }},
+		{"RevokeAllSessions", func() error {
+			_, err := refresh.RevokeAllSessions(ctx, st.ReadAt.Add(time.Hour), auth.ReasonAll)
+			return err
+		}},
+		{"SessionsByUser", func() error { _, err := refresh.SessionsByUser(ctx, u.ID, now(), 10); return err }},
+		{"PurgeSessions", func() error { _, err := refresh.PurgeSessions(ctx, st.ExpiresAt.Add(time.Hour), 10); return err }},
+	}
+	if accounts := e.stores.Accounts; accounts != nil {
+		for _, c := range changes() {
+			operations = append(operations, operation{c.name, func() error { return c.call(accounts, ctx, u) }})
+		}
 	}
 	for _, o := range operations {
 		if err := o.call(); err == nil || !right(err) {

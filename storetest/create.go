@@ -211,7 +211,7 @@ func createUserChanged(e *env) {
 	u := e.user()
 	e.bump(u.ID)
 	refused(e, session(u.ID), u.AuthVersion, "the user changed since the password was checked")
-	if st := e.begin(session(u.ID), u.AuthVersion+1); !st.UserCurrent {
+	if st := e.begin(session(u.ID), e.userByID(u.ID).AuthVersion); !st.UserCurrent {
 		e.Error("UserCurrent is false for a session begun at the user's AuthVersion")
 	}
 }

@@ -57,22 +57,31 @@ func (e *env) advance(d time.Duration) {
 	e.h.Advance(e.TB, e.stores, d)
 }
 
-// bump raises the user's AuthVersion, or skips the case.
+// bump raises the user's AuthVersion, or skips the case. Where the harness can't, a new
+// password does, which revokes the user's sessions besides.
 func (e *env) bump(id auth.UserID) {
 	e.Helper()
-	if e.h.BumpAuthVersion == nil {
-		e.Skip("storetest: left out, since Harness.BumpAuthVersion is not set")
+	switch {
+	case e.h.BumpAuthVersion != nil:
+		e.h.BumpAuthVersion(e.TB, e.stores, id)
+	case e.stores.Accounts != nil:
+		setPassword().must(e, e.userByID(id))
+	default:
+		e.Skip("storetest: left out, since neither Harness.BumpAuthVersion nor Stores.Accounts is set")
 	}
-	e.h.BumpAuthVersion(e.TB, e.stores, id)
 }
 
 // remove deletes the user, or skips the case.
 func (e *env) remove(id auth.UserID) {
 	e.Helper()
-	if e.h.DeleteUser == nil {
-		e.Skip("storetest: left out, since Harness.DeleteUser is not set")
+	switch {
+	case e.h.DeleteUser != nil:
+		e.h.DeleteUser(e.TB, e.stores, id)
+	case e.stores.Accounts != nil:
+		deleteUser().must(e, e.userByID(id))
+	default:
+		e.Skip("storetest: left out, since neither Harness.DeleteUser nor Stores.Accounts is set")
 	}
-	e.h.DeleteUser(e.TB, e.stores, id)
 }
 
 // newUser returns a user that no store has yet.
@@ -210,6 +219,50 @@ func (e *env) aged(what string, at time.Time, st auth.SessionState, want time.Du
 	if age := st.ReadAt.Sub(at); at.IsZero() || age < want-time.Second || age > want+realTime {
 		e.Errorf("%s is %v, %v before ReadAt %v; want about %v by the store's clock", what, at, age, st.ReadAt, want)
 	}
+}
+
+// revokedSince reports how a row that was live is not revoked just now, with this reason
+// and else as it was.
+func (e *env) revokedSince(want auth.SessionState, reason, after string) {
+	e.Helper()
+	got := e.read(want.ID)
+	e.aged("RevokedAt after "+after, got.RevokedAt, got, 0)
+	want.RevokedAt, want.Reason = got.RevokedAt, reason
+	if d := difference(want, got); d != "" {
+		e.Errorf("after %s: %s; a revocation sets the time and the reason and nothing else", after, d)
+	}
+}
+
+// gone checks that the session has no row.
+func (e *env) gone(id auth.SessionID, after string) {
+	e.Helper()
+	_, found := e.tryFind(id)
+	_, read := e.tryRead(id)
+	for _, err := range []error{found, read} {
+		if !errors.Is(err, auth.ErrSessionNotFound) {
+			e.Errorf("a read of session %v after %s: error %v; want ErrSessionNotFound", id, after, err)
+		}
+	}
+}
+
+// sessions are n sessions of the user's.
+func (e *env) sessions(u auth.UserRecord, n int) []auth.SessionState {
+	e.Helper()
+	var all []auth.SessionState
+	for range n {
+		all = append(all, e.begin(session(u.ID), u.AuthVersion))
+	}
+	return all
+}
+
+// reread reads the rows again, which a clock that was turned may have changed.
+func (e *env) reread(all []auth.SessionState) []auth.SessionState {
+	e.Helper()
+	var now []auth.SessionState
+	for _, st := range all {
+		now = append(now, e.read(st.ID))
+	}
+	return now
 }
 
 // difference names the fields in which two reads of a row differ, ReadAt aside.

@@ -18,6 +18,7 @@ func guardCases(k kind) []testCase {
 		{"ReadBack", changeReadBack},
 		{"Instants", changeInstants},
 		{"Client", changeClient},
+		{"AuthenticatedAt", changeAuthenticatedAt},
 		{"Repeated", changeRepeated},
 		{"OtherSessions", changeOtherSessions},
 		{"SessionUnknown", guardSessionUnknown},
@@ -81,6 +82,27 @@ func changeClient(e *env, k kind) {
 		st = e.read(st.ID)
 		sameClient(e, c, st.Client)
 	}
+}
+
+func changeAuthenticatedAt(e *env, k kind) {
+	st := e.login()
+	for _, at := range append(instants(), st.AuthenticatedAt.Add(-time.Hour)) {
+		r := k.of(e, st)
+		r.AuthenticatedAt = at
+		if !k.do(e, r) {
+			e.Fatalf("%s of a live session, AuthenticatedAt %v: false; want true", k.name, at)
+		}
+		st = e.read(st.ID)
+		kept(e, k.name+": AuthenticatedAt", at, st.AuthenticatedAt)
+		if got := k.must(e, st); !got.AuthenticatedAt.Equal(st.AuthenticatedAt) {
+			e.Errorf("AuthenticatedAt is %v after %s with the zero AuthenticatedAt; want %v as before", got.AuthenticatedAt, k.name, st.AuthenticatedAt)
+		}
+		st = e.read(st.ID)
+	}
+	r := k.of(e, st)
+	r.AuthenticatedAt = now().Add(time.Minute)
+	r.Now = st.ExpiresAt
+	k.refuses(e, st, r, "the session has expired")
 }
 
 func changeRepeated(e *env, k kind) {
@@ -234,6 +256,7 @@ func changeRace(e *env, k kind) {
 			attempts[i] = k.of(e, st)
 			attempts[i].ExpiresAt = st.ExpiresAt.Add(time.Duration(i) * time.Minute)
 			attempts[i].Client = auth.Client{IP: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), UserAgent: fmt.Sprintf("racer/%d", i)}
+			attempts[i].AuthenticatedAt = now().Add(time.Duration(i+1) * time.Second)
 		}
 		var done [racers]bool
 		var errs [racers]error
@@ -254,7 +277,7 @@ func changeRace(e *env, k kind) {
 		r, got := attempts[winner], e.read(st.ID)
 		want := st
 		want.Generation, want.RotatedBy, want.ExpiresAt, want.Client = r.Generation+1, r.Attempt, r.ExpiresAt, r.Client
-		want.Retired = got.Retired
+		want.AuthenticatedAt, want.Retired = r.AuthenticatedAt, got.Retired
 		if d := difference(want, got); d != "" {
 			e.Errorf("the row after the race is not what the one winner made of it: %s", d)
 		}

@@ -16,15 +16,16 @@ func readCases() []testCase {
 		{"SessionByID/Unknown", func(e *env) { readUnknown(e, "SessionByID", e.tryFind) }},
 		{"ReadSession/Clock", readClock},
 		{"ReadSession/Copy", readCopy},
-		{"ReadSession/Acknowledged", func(e *env) { readAcknowledged(e, "ReadSession", e.tryRead) }},
-		{"SessionByID/Acknowledged", func(e *env) { readAcknowledged(e, "SessionByID", e.tryFind) }},
+		{"ReadSession/Acknowledged", func(e *env) {
+			readAcknowledged(e, "ReadSession", func(st auth.SessionState) (auth.SessionState, error) { return e.tryRead(st.ID) })
+		}},
+		{"SessionByID/Acknowledged", func(e *env) {
+			readAcknowledged(e, "SessionByID", func(st auth.SessionState) (auth.SessionState, error) { return e.tryFind(st.ID) })
+		}},
 	}
 }
 
-// reading is one of the two ways to read a row.
-type reading func(auth.SessionID) (auth.SessionState, error)
-
-func readUnknown(e *env, name string, read reading) {
+func readUnknown(e *env, name string, read func(auth.SessionID) (auth.SessionState, error)) {
 	e.Helper()
 	st := e.login()
 	ids := []auth.SessionID{{}, auth.SessionID(randomID())}
@@ -75,7 +76,7 @@ func readCopy(e *env) {
 
 // readAcknowledged has readers beside a writer: a read that began after a rotation was
 // acknowledged must see it.
-func readAcknowledged(e *env, name string, read reading) {
+func readAcknowledged(e *env, name string, read func(auth.SessionState) (auth.SessionState, error)) {
 	e.Helper()
 	const readers, rotations = 3, 50
 	st := e.login()
@@ -104,7 +105,7 @@ func readAcknowledged(e *env, name string, read reading) {
 			last = done.Load()
 			least := acknowledged.Load()
 			var got auth.SessionState
-			if got, errs[i] = read(st.ID); errs[i] == nil && got.Generation < least {
+			if got, errs[i] = read(st); errs[i] == nil && got.Generation < least {
 				stale[i], seen[i] = least, got.Generation
 			}
 			runtime.Gosched() // to the writer, where there is one processor

@@ -91,6 +91,7 @@ func (r *reference) CreateSession(ctx context.Context, s auth.Session, authVersi
 			return auth.ErrUserChanged
 		}
 	}
+	r.until("sessions: read the version, then insert", func() bool { return r.users[s.UserID] != u || len(r.sessions) > 20 })
 	if !r.shared && !ok && r.has("sessions: of known users only") {
 		return auth.ErrUserChanged
 	}
@@ -209,8 +210,12 @@ func (r *reference) changed(row auth.SessionState, n auth.Rotation, retired []ti
 	if !r.has("rotation: Client is not set") {
 		row.Client = r.client(n.Client)
 	}
-	if r.has("rotation: AuthenticatedAt is set") {
+	switch {
+	case r.has("rotation: AuthenticatedAt by Now"):
 		row.AuthenticatedAt = n.Now
+	case r.has("rotation: AuthenticatedAt is not set"):
+	case !n.AuthenticatedAt.IsZero() || r.has("rotation: AuthenticatedAt zero is set"):
+		row.AuthenticatedAt = r.cut(n.AuthenticatedAt)
 	}
 	return row
 }
@@ -264,6 +269,11 @@ func (r *reference) read(ctx context.Context, id auth.SessionID, kind string) (a
 	if !ok && !r.has(kind+"unknown is no error") {
 		return auth.SessionState{}, auth.ErrSessionNotFound
 	}
+	return r.state(row, kind), nil
+}
+
+// state is what a read of that kind returns of the row.
+func (r *reference) state(row auth.SessionState, kind string) auth.SessionState {
 	if !r.has(kind + "shared memory") {
 		row.Retired = slices.Clone(row.Retired)
 	}
@@ -272,7 +282,7 @@ func (r *reference) read(ctx context.Context, id auth.SessionID, kind string) (a
 		row.ReadAt = time.Now()
 	}
 	row.UserCurrent = r.shared && r.hasUser(row, auth.Rotation{}) || r.has("reads: UserCurrent always")
-	return row, nil
+	return row
 }
 
 func (r *reference) RevokeSession(ctx context.Context, id auth.SessionID, user auth.UserID, reason string) error {

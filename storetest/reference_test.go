@@ -28,8 +28,11 @@ type reference struct {
 	writes   int                                  // how many there were
 }
 
-// harness makes reference stores with the fault.
-func harness(fault string, shared bool) storetest.Harness {
+// harness makes reference stores with the fault. Without users that it shares the store
+// has no accounts.
+func harness(fault string, shared bool) storetest.Harness { return harnessOf(fault, shared, shared) }
+
+func harnessOf(fault string, shared, accounts bool) storetest.Harness {
 	store := func(s auth.Stores) *reference { return s.Refresh.(*reference) } //nolint:errcheck // harness made it
 	return storetest.Harness{
 		New: func(testing.TB) auth.Stores {
@@ -39,7 +42,11 @@ func harness(fault string, shared bool) storetest.Harness {
 				sessions: map[auth.SessionID]auth.SessionState{},
 				stale:    map[auth.SessionID]auth.SessionState{},
 			}
-			return auth.Stores{Users: r, Refresh: r, SharedUsers: shared, IntegerIDs: shared}
+			stores := auth.Stores{Users: r, Refresh: r, SharedUsers: shared, IntegerIDs: shared}
+			if accounts {
+				stores.Accounts = r
+			}
+			return stores
 		},
 		Advance: func(_ testing.TB, s auth.Stores, d time.Duration) { store(s).offset += d },
 		BumpAuthVersion: func(_ testing.TB, s auth.Stores, id auth.UserID) {
@@ -59,15 +66,21 @@ func (r *reference) now() time.Time { return time.Now().Add(r.offset) }
 // others lets another caller write between a look and a write, if there is one and the
 // store has this fault.
 func (r *reference) others(fault string) {
-	if !r.has(fault) {
-		return
+	before := r.writes
+	r.until(fault, func() bool { return r.writes != before })
+	if r.has(fault) {
+		r.writes++
 	}
-	for before, turns := r.writes, 0; r.writes == before && turns < 2000; turns++ {
+}
+
+// until lets others go on until they have changed something, if there are any and the
+// store has this fault.
+func (r *reference) until(fault string, changed func() bool) {
+	for turns := 0; r.has(fault) && turns < 2000 && !changed(); turns++ {
 		r.mu.Unlock()
 		runtime.Gosched()
 		r.mu.Lock()
 	}
-	r.writes++
 }
 
 // done is the error of a context that is done.

@@ -109,47 +109,61 @@ func rotateWindowFuture(e *env) {
 }
 
 func rotateRaceRevoke(e *env) {
-	k := rotation()
 	for range 20 {
 		st := e.login()
-		next := k.of(e, st)
-		var rotations int64
-		var errs [2]error
-		begun := make(chan struct{}) // one rotation is over
-		var ended atomic.Bool        // the revocation is over
-		together(2, func(i int) {
-			if i == 1 {
-				<-begun
-				errs[1] = e.tryRevoke(st.ID, st.UserID, auth.ReasonLogout)
-				ended.Store(true)
+		rotations := raceRotations(e, "RevokeSession", st, func() error { return e.tryRevoke(st.ID, st.UserID, auth.ReasonLogout) })
+		revokedBeside(e, "RevokeSession", st, rotations, auth.ReasonLogout)
+	}
+}
+
+// raceRotations rotates the session again and again while end runs, and returns how often
+// that succeeded.
+func raceRotations(e *env, name string, st auth.SessionState, end func() error) (rotations int64) {
+	e.Helper()
+	k := rotation()
+	next := k.of(e, st)
+	var errs [2]error
+	begun := make(chan struct{}) // one rotation is over
+	var ended atomic.Bool        // end has returned
+	together(2, func(i int) {
+		if i == 1 {
+			<-begun
+			errs[1] = end()
+			ended.Store(true)
+			return
+		}
+		for rotations < 1000 && !ended.Load() {
+			r := next
+			r.Generation, r.Attempt = st.Generation+rotations, auth.AttemptID(randomID())
+			var done bool
+			done, errs[0] = k.try(e, r)
+			if rotations == 0 {
+				close(begun)
+			}
+			if errs[0] != nil || !done {
 				return
 			}
-			for rotations < 1000 && !ended.Load() {
-				r := next
-				r.Generation, r.Attempt = st.Generation+rotations, auth.AttemptID(randomID())
-				var done bool
-				done, errs[0] = k.try(e, r)
-				if rotations == 0 {
-					close(begun)
-				}
-				if errs[0] != nil || !done {
-					return
-				}
-				if rotations++; rotations%10 == 0 {
-					runtime.Gosched() // to the revocation, where there is one processor
-				}
+			if rotations++; rotations%10 == 0 {
+				runtime.Gosched() // to end, where there is one processor
 			}
-		})
-		if err := errors.Join(errs[:]...); err != nil {
-			e.Fatalf("RotateSession and RevokeSession at once: %v", err)
 		}
-		got := e.read(st.ID)
-		if got.RevokedAt.IsZero() || got.Reason != auth.ReasonLogout {
-			e.Errorf("the session is not revoked (at %v, reason %q) after RevokeSession that raced with rotations; want it revoked for good", got.RevokedAt, got.Reason)
-		}
-		if got.Generation != st.Generation+rotations {
-			e.Errorf("Generation is %d after %d rotations that succeeded; want %d", got.Generation, rotations, st.Generation+rotations)
-		}
-		k.refuses(e, got, k.of(e, got), "the session was revoked while rotations were under way")
+	})
+	if err := errors.Join(errs[:]...); err != nil {
+		e.Fatalf("RotateSession and %s at once: %v", name, err)
 	}
+	return rotations
+}
+
+// revokedBeside checks the row of a session that was revoked while it was rotated.
+func revokedBeside(e *env, name string, st auth.SessionState, rotations int64, reason string) {
+	e.Helper()
+	got := e.read(st.ID)
+	if got.RevokedAt.IsZero() || got.Reason != reason {
+		e.Errorf("the session is not revoked (at %v, reason %q) after %s that raced with rotations; want it revoked for good, reason %q", got.RevokedAt, got.Reason, name, reason)
+	}
+	if got.Generation != st.Generation+rotations {
+		e.Errorf("Generation is %d after %d rotations that succeeded beside %s; want %d", got.Generation, rotations, name, st.Generation+rotations)
+	}
+	k := rotation()
+	k.refuses(e, got, k.of(e, got), "the session was revoked while rotations were under way")
 }

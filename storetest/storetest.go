@@ -1,5 +1,6 @@
 // Package storetest is the conformance suite for the stores of package auth: whoever
-// writes an [auth.UserStore] or an [auth.RefreshStore] runs it against the real thing.
+// writes an [auth.UserStore], an [auth.RefreshStore] or an [auth.AccountStore] runs it
+// against the real thing.
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, storetest.Harness{
@@ -9,7 +10,8 @@
 //	}
 //
 // Each case says which contract was broken and by what. The cases hold for every kind
-// of store: [auth.Stores.SharedUsers] and [auth.Stores.IntegerIDs] say what is expected.
+// of store: [auth.Stores.SharedUsers] and [auth.Stores.IntegerIDs] say what is expected,
+// and without [auth.Stores.Accounts] its cases are skipped.
 // The races are real ones, so run the suite with the race detector too, and against the
 // server that production uses: a fake of a database passes races that the database fails.
 //
@@ -39,12 +41,14 @@ type Harness struct {
 	// cases allow for half a minute of real time.
 	Advance func(tb testing.TB, s auth.Stores, d time.Duration)
 
-	// BumpAuthVersion adds one to the user's AuthVersion, as a change of the password
-	// does. Default: nil, the cases that need it are skipped and say so.
+	// BumpAuthVersion adds one to the user's AuthVersion and does nothing else, so that
+	// the version alone must end the user's sessions. Default: nil, [auth.Stores.Accounts]
+	// sets a password; without it the cases that need this are skipped and say so.
 	BumpAuthVersion func(tb testing.TB, s auth.Stores, id auth.UserID)
 
-	// DeleteUser removes the user, and may remove its sessions. Default: nil, the cases
-	// that need it are skipped and say so.
+	// DeleteUser removes the user, and may remove its sessions. Default: nil,
+	// [auth.Stores.Accounts] does; without it the cases that need this are skipped and
+	// say so.
 	DeleteUser func(tb testing.TB, s auth.Stores, id auth.UserID)
 }
 
@@ -78,6 +82,11 @@ func Cases() []Case {
 		recoverCases(),
 		guardCases(recovery()),
 		revokeCases(),
+		revokeUserCases(),
+		revokeAllCases(),
+		listCases(),
+		purgeCases(),
+		accountCases(),
 		contextCases(),
 	)
 	cases := make([]Case, 0, len(all))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 func TestRun(t *testing.T) {
 	t.Run("shared users", func(t *testing.T) { storetest.Run(t, harness("", true)) })
 	t.Run("the host's users", func(t *testing.T) { storetest.Run(t, harness("", false)) })
+	t.Run("the host's users and accounts", func(t *testing.T) { storetest.Run(t, harnessOf("", false, true)) })
 }
 
 func TestCasesAreNamed(t *testing.T) {
@@ -37,7 +40,7 @@ func TestEveryCaseFindsAFault(t *testing.T) {
 		found = append(found, f.fails...)
 	}
 	for _, c := range storetest.Cases() {
-		assert.Contains(t, found, c.Name)
+		assert.True(t, slices.Contains(found, c.Name), "no fault is said to fail %s", c.Name)
 	}
 }
 
@@ -75,23 +78,37 @@ func TestHarnessIsChecked(t *testing.T) {
 }
 
 // TestHarnessWithoutOptions has New and Advance alone: no case fails, and those that are
-// left out say so.
+// left out say so. With accounts none is.
 func TestHarnessWithoutOptions(t *testing.T) {
-	for _, shared := range []bool{true, false} {
-		whole := harness("", shared)
-		skipped := 0
-		for _, c := range storetest.Cases() {
-			r := record(t, c, storetest.Harness{New: whole.New, Advance: whole.Advance})
-			assert.False(t, r.Failed(), "%s: %s", c.Name, r.text())
-			if r.Skipped() {
-				skipped++
-				assert.Regexp(t, `left out, since Harness\.(BumpAuthVersion|DeleteUser) is not set`, r.text(), c.Name)
+	for _, accounts := range []bool{true, false} {
+		for _, shared := range []bool{true, false} {
+			whole := harnessOf("", shared, accounts)
+			skipped := map[bool]int{} // by whether the case is of Stores.Accounts
+			for _, c := range storetest.Cases() {
+				r := record(t, c, storetest.Harness{New: whole.New, Advance: whole.Advance})
+				assert.False(t, r.Failed(), "%s: %s", c.Name, r.text())
+				if !r.Skipped() {
+					continue
+				}
+				ofAccounts := strings.Contains(r.text(), "left out, since Stores.Accounts is not set")
+				if !ofAccounts {
+					assert.Regexp(t, `left out, since neither Harness\.(BumpAuthVersion|DeleteUser) nor Stores.Accounts is set`, r.text(), c.Name)
+				}
+				assert.Equal(t, isOfAccounts.MatchString(c.Name), ofAccounts, c.Name)
+				skipped[ofAccounts]++
 			}
+			if accounts {
+				assert.Empty(t, skipped)
+				continue
+			}
+			assert.NotZero(t, skipped[true])
+			assert.NotZero(t, skipped[false])
+			assert.Less(t, skipped[false], 10)
 		}
-		assert.NotZero(t, skipped)
-		assert.Less(t, skipped, 10)
 	}
 }
+
+var isOfAccounts = regexp.MustCompile(`^(SetDisabled|SetPassword|DeleteUser)/`)
 
 // TestCleanups has the stores made and closed once for each case.
 func TestCleanups(t *testing.T) {
@@ -172,6 +189,68 @@ func (f *flaky) RevokeSession(ctx context.Context, id auth.SessionID, user auth.
 	return call()
 }
 
+func (f *flaky) RevokeUserSessions(ctx context.Context, user auth.UserID, keep auth.SessionID, reason string) error {
+	call := func() error { return f.RefreshStore.RevokeUserSessions(ctx, user, keep, reason) }
+	if f.first("all but " + keep.String() + string(user) + reason) {
+		return f.fail(call)
+	}
+	return call()
+}
+
+func (f *flaky) RevokeAllSessions(ctx context.Context, before time.Time, reason string) (n int64, err error) {
+	call := func() error { n, err = f.RefreshStore.RevokeAllSessions(ctx, before, reason); return err }
+	if f.first("everybody's before " + before.String() + reason) {
+		return 0, f.fail(call)
+	}
+	return n, call()
+}
+
+func (f *flaky) PurgeSessions(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	call := func() error { n, err = f.RefreshStore.PurgeSessions(ctx, before, limit); return err }
+	if f.first(fmt.Sprint("purge ", before, limit)) {
+		return 0, f.fail(call)
+	}
+	return n, call()
+}
+
+func (f *flaky) SessionsByUser(ctx context.Context, user auth.UserID, now time.Time, limit int) ([]auth.SessionState, error) {
+	if f.first(fmt.Sprint("list ", user, now, limit)) {
+		return nil, auth.ErrUnavailable
+	}
+	return f.RefreshStore.SessionsByUser(ctx, user, now, limit)
+}
+
+// flakyAccounts is the same for changes of users.
+type flakyAccounts struct {
+	auth.AccountStore
+
+	*flaky
+}
+
+func (f flakyAccounts) SetDisabled(ctx context.Context, id auth.UserID, disabled bool) error {
+	call := func() error { return f.AccountStore.SetDisabled(ctx, id, disabled) }
+	if f.first(fmt.Sprint("disable ", id, disabled)) {
+		return f.fail(call)
+	}
+	return call()
+}
+
+func (f flakyAccounts) SetPassword(ctx context.Context, id auth.UserID, hash string) error {
+	call := func() error { return f.AccountStore.SetPassword(ctx, id, hash) }
+	if f.first("password " + string(id) + hash) {
+		return f.fail(call)
+	}
+	return call()
+}
+
+func (f flakyAccounts) DeleteUser(ctx context.Context, id auth.UserID) error {
+	call := func() error { return f.AccountStore.DeleteUser(ctx, id) }
+	if f.first("delete " + string(id)) {
+		return f.fail(call)
+	}
+	return call()
+}
+
 // TestUnavailable has a store that is right and has a bad day: no case fails.
 func TestUnavailable(t *testing.T) {
 	for _, lost := range []bool{false, true} {
@@ -186,15 +265,11 @@ func TestUnavailable(t *testing.T) {
 			New: func(tb testing.TB) auth.Stores {
 				tb.Helper()
 				s := whole.New(tb)
-				s.Refresh = &flaky{RefreshStore: s.Refresh, lost: lost}
+				f := &flaky{RefreshStore: s.Refresh, lost: lost}
+				s.Refresh, s.Accounts = f, flakyAccounts{s.Accounts, f}
 				return s
 			},
 			Advance: func(tb testing.TB, s auth.Stores, d time.Duration) { tb.Helper(); whole.Advance(tb, inner(s), d) },
-			BumpAuthVersion: func(tb testing.TB, s auth.Stores, id auth.UserID) {
-				tb.Helper()
-				whole.BumpAuthVersion(tb, inner(s), id)
-			},
-			DeleteUser: func(tb testing.TB, s auth.Stores, id auth.UserID) { tb.Helper(); whole.DeleteUser(tb, inner(s), id) },
 		}
 		t.Run(fmt.Sprintf("reply lost %v", lost), func(t *testing.T) { storetest.Run(t, h) })
 	}

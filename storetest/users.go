@@ -238,6 +238,7 @@ func userDifference(want, got auth.UserRecord) string {
 	field("EmailKey", want.EmailKey, got.EmailKey)
 	field("PasswordHash", want.PasswordHash, got.PasswordHash)
 	field("AuthVersion", strconv.FormatInt(want.AuthVersion, 10), strconv.FormatInt(got.AuthVersion, 10))
+	field("Disabled", strconv.FormatBool(want.Disabled), strconv.FormatBool(got.Disabled))
 	if !want.CreatedAt.Equal(got.CreatedAt) {
 		d = append(d, fmt.Sprintf("CreatedAt is %v, want %v", got.CreatedAt, want.CreatedAt))
 	}

@@ -12,6 +12,12 @@ func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
+// runAs has the child run as another user. A server that changed its user by itself would
+// outlive this process: the kernel forgets dieWithParent then.
+func runAs(cmd *exec.Cmd, uid, gid int) {
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // of the list of users
+}
+
 // lockDir marks the folder as in use until the file is closed or this process ends. The
 // mark is locked before it gets its name, so whoever sees it unlocked may remove the
 // folder.

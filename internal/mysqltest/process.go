@@ -16,6 +16,10 @@ type process struct {
 func startProcess(path string, args []string) (*process, error) {
 	cmd := exec.Command(path, args...) //nolint:gosec,noctx // a server that was found here; kill ends it
 	dieWithParent(cmd)
+	return startCommand(cmd)
+}
+
+func startCommand(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, gone: make(chan struct{})}
 	started := make(chan error)
 	go func() {
