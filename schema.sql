@@ -19,6 +19,8 @@ CREATE TABLE users (
   password VARBINARY(255) NOT NULL,
   -- Raised by every change that must end the user's sessions and logins under way.
   auth_version BIGINT NOT NULL DEFAULT 1,
+  -- Such a user cannot log in.
+  disabled BOOLEAN NOT NULL DEFAULT FALSE,
   created_at DATETIME(6) NOT NULL,
   updated_at DATETIME(6) NOT NULL,
   PRIMARY KEY (id),
@@ -50,7 +52,8 @@ CREATE TABLE refresh_tokens (
   max_expires_at DATETIME(6) NOT NULL,
   -- NULL: not revoked.
   revoked_at DATETIME(6) NULL,
-  -- Why it was revoked: "logout", "reuse", "user_changed".
+  -- Why it was revoked: "logout", "logout_all", "revoked", "reuse", "user_changed",
+  -- "password", "disabled", "all".
   reason VARCHAR(32) NOT NULL,
   -- The client's address at the last refresh: 4 or 16 bytes, none if it is not known.
   ip VARBINARY(16) NOT NULL,

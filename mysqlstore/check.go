@@ -3,6 +3,7 @@ package mysqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,9 +26,10 @@ const (
 
 // Check returns what is set up wrongly in the database or in the pool's connections, and
 // how to mend it: tables, columns and indexes that are missing, settings of the session
-// that the store or a host's hooks cannot rely on, and clocks, of the servers that the
-// pool reaches and of this process, that are more than 5 seconds apart. It looks at a
-// few connections only. An error says that the look itself failed.
+// that the store or a host's hooks cannot rely on, connections to servers that may be
+// behind others, and clocks, of the servers that the pool reaches and of this process,
+// that are more than 5 seconds apart. It looks at a few connections only. An error says
+// that the look itself failed.
 func (s *Store) Check(ctx context.Context) ([]auth.Finding, error) { return s.check(ctx, 0) }
 
 // CheckSessions is Check for hosts with a users table of their own: it looks for the
@@ -58,12 +60,16 @@ func (s *Store) look(ctx context.Context, tables []table, hashCost int) ([]auth.
 	}
 	judgeCosts := hashCost > 0 && len(findings) == 0
 	clocks := []clock{{of: "this process"}}
+	var servers []string
 	for _, conn := range conns {
 		set, err := readSettings(ctx, conn)
 		if err != nil {
 			return nil, translate("check", err)
 		}
 		clocks = append(clocks, clock{of: "server " + set.server, ahead: set.ahead})
+		if !slices.Contains(servers, set.server) {
+			servers = append(servers, set.server)
+		}
 		for _, f := range set.findings() {
 			if !slices.Contains(findings, f) {
 				findings = append(findings, f)
@@ -71,6 +77,13 @@ func (s *Store) look(ctx context.Context, tables []table, hashCost int) ([]auth.
 		}
 	}
 	findings = append(findings, checkClocks(clocks)...)
+	if len(servers) > 1 {
+		more, err := checkServers(ctx, conns, servers)
+		if err != nil {
+			return nil, translate("check", err)
+		}
+		findings = append(findings, more...)
+	}
 	if judgeCosts {
 		more, err := checkCosts(ctx, conns[0], hashCost)
 		if err != nil {
@@ -146,6 +159,7 @@ type settings struct {
 	mode, charset                   string
 	autocommit, foreignKeys, unique bool
 	readOnly                        bool
+	statementLog                    bool          // the server's binary log holds statements
 	pinned                          time.Duration // how far the session's time is from the server's clock
 	ahead                           time.Duration // the server's clock, before this process's
 }
@@ -171,7 +185,21 @@ func readSettings(ctx context.Context, conn *sql.Conn) (settings, error) {
 	set.readOnly = isOn(readOnly) || isOn(innoReadOnly)
 	set.pinned = time.Duration(pinned) * time.Microsecond
 	set.ahead = fromMicros(now).Sub(before.Add(trip / 2))
-	return set, nil
+	set.statementLog, err = logsStatements(ctx, conn)
+	return set, err
+}
+
+// logsStatements says whether the server has a binary log of statements. Not every server
+// knows both variables.
+func logsStatements(ctx context.Context, q queryer) (bool, error) {
+	list, err := readAll(ctx, q, func(rows *sql.Rows) (v [2]string, err error) {
+		err = rows.Scan(&v[0], &v[1])
+		return v, err
+	}, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')")
+	isSet := func(name, value string) bool {
+		return slices.ContainsFunc(list, func(v [2]string) bool { return v[0] == name && strings.EqualFold(v[1], value) })
+	}
+	return isSet("log_bin", "ON") && isSet("binlog_format", "STATEMENT"), err
 }
 
 func (set settings) findings() []auth.Finding {
@@ -202,6 +230,9 @@ func (set settings) findings() []auth.Finding {
 	add(strings.Contains(set.mode, "EMPTY_STRING_IS_NULL"),
 		"sql_mode takes an empty string for NULL: no session can be stored",
 		"take EMPTY_STRING_IS_NULL out of sql_mode")
+	add(set.statementLog,
+		"binlog_format is STATEMENT: expired sessions cannot be purged, nor users disabled, deleted or given another password",
+		"set binlog_format to MIXED or ROW")
 	add(set.pinned == 0,
 		"SYSDATE() does not move within a statement: what a refresh waits for locks is taken off its grace",
 		"start the server without sysdate-is-now")
@@ -209,6 +240,28 @@ func (set settings) findings() []auth.Finding {
 		"the session's time does not move with the server's clock: @@timestamp is set",
 		"take timestamp out of the DSN and out of the server's init_connect")
 	return list
+}
+
+// checkServers reports several servers behind one pool that are not one Galera cluster: a
+// replica among them is behind, whether it is read-only or not.
+func checkServers(ctx context.Context, conns []*sql.Conn, servers []string) ([]auth.Finding, error) {
+	for _, conn := range conns {
+		var name, on string
+		err := conn.QueryRowContext(ctx, "SHOW GLOBAL VARIABLES LIKE 'wsrep_on'").Scan(&name, &on)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		if isOn(on) {
+			continue
+		}
+		slices.Sort(servers)
+		return []auth.Finding{{
+			Problem: "the connections lead to several servers that are no Galera cluster: " + strings.Join(servers, ", ") +
+				": one that is behind another does not know the newest sessions",
+			Mend: "point the DSN to the primary alone",
+		}}, nil
+	}
+	return nil, nil
 }
 
 // clock is a clock, by how much it is ahead of this process's.

@@ -158,6 +158,30 @@ func TestCheckFindsAReadOnlyServer(t *testing.T) {
 	})
 }
 
+// A log of statements cannot hold what is done at READ COMMITTED.
+func TestCheckFindsAStatementLog(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		private := server.Private(t, "--log-bin=bin")
+		for format, found := range map[string]bool{"STATEMENT": true, "MIXED": false, "ROW": false} {
+			mustExec(t, private.DB(t), "SET GLOBAL binlog_format = "+format) // of the connections to come
+			db, store := migrated(t, private)
+			_, err := store.Stores().Users.CreateUser(t.Context(), ann())
+			require.NoError(t, err)
+			got := problems(t, db)
+			err = store.Stores().Accounts.SetDisabled(t.Context(), "1", true)
+			if !found {
+				assert.Empty(t, got)
+				require.NoError(t, err, format)
+				continue
+			}
+			require.Len(t, got, 1)
+			assert.Contains(t, got[0], "binlog_format is STATEMENT")
+			require.Error(t, err)
+			require.NotErrorIs(t, err, auth.ErrUnavailable)
+		}
+	})
+}
+
 // nodes hands out connections to several servers in turn, as a proxy does.
 type nodes struct {
 	list []driver.Connector

@@ -55,10 +55,6 @@ func sharedHarness(server *mysqltest.Server, params ...string) storetest.Harness
 			tb.Helper()
 			mustExec(tb, dbs.find(s), "UPDATE users SET auth_version = auth_version + 1 WHERE id = ?", string(id))
 		},
-		DeleteUser: func(tb testing.TB, s auth.Stores, id auth.UserID) {
-			tb.Helper()
-			mustExec(tb, dbs.find(s), "DELETE FROM users WHERE id = ?", string(id))
-		},
 	}
 }
 
@@ -123,7 +119,9 @@ func sessionsHarness(server *mysqltest.Server, params ...string) storetest.Harne
 			tb.Helper()
 			users, ok := s.Users.(*hostUsers)
 			require.True(tb, ok)
-			require.NoError(tb, users.BumpAuthVersion(tb.Context(), id))
+			u, err := users.UserByID(tb.Context(), id)
+			require.NoError(tb, err)
+			require.NoError(tb, users.SetPassword(tb.Context(), id, u.PasswordHash))
 		},
 		DeleteUser: func(tb testing.TB, s auth.Stores, id auth.UserID) {
 			tb.Helper()

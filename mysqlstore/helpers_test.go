@@ -184,6 +184,13 @@ func operations() []operation {
 		both("RevokeSession", func(ctx context.Context, r auth.RefreshStore) error {
 			return r.RevokeSession(ctx, newSession(1, "1").ID, "1", auth.ReasonLogout)
 		}),
+		both("RevokeUserSessions", func(ctx context.Context, r auth.RefreshStore) error {
+			return r.RevokeUserSessions(ctx, "1", newSession(9, "1").ID, auth.ReasonLogoutAll)
+		}),
+		both("SessionsByUser", func(ctx context.Context, r auth.RefreshStore) error {
+			_, err := r.SessionsByUser(ctx, "1", configNow(), 10)
+			return err
+		}),
 	)
 }
 

@@ -155,6 +155,9 @@ func apply(ctx context.Context, conn *sql.Conn, steps []step) error {
 			return err
 		}
 		for _, statement := range statements {
+			// A group of MySQL's expels a member that cannot make a table because another one
+			// has just made it.
+			statement = strings.Replace(statement, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
 			_, err := conn.ExecContext(ctx, statement)
 			switch errorNumber(err) {
 			case errTableExists, errColumnExists, errKeyExists:

@@ -7,9 +7,12 @@
 // are kept to the microsecond; what is finer is cut off, and the years go from 1 to
 // 9999.
 //
-// On a Galera cluster the statements that must see what another node has acknowledged
-// wait for it. On MySQL's Group Replication they do not: let one node be the primary,
-// and point the data source name to it.
+// On a Galera cluster, and in a group of MySQL's in which every member takes writes, the
+// statements that must see what another node has acknowledged wait for it. In a group they
+// take two round trips more for that, and group_replication_enforce_update_everywhere_checks
+// has to be off, since it refuses tables whose rows go with a user's. A process asks once
+// for the mode of its group: start it anew after you have changed it. Of a group with one
+// primary, or of replicas, point the data source name to the primary.
 //
 // An error Is auth.ErrUnavailable where a later try may succeed: deadlocks and lock
 // waits, lost connections, a server that is read-only or leaves its cluster, deadlines
@@ -38,7 +41,8 @@ type Options struct {
 	AfterCreate func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
 
 	// BeforeDelete runs before a user's row is deleted, and with it the user's sessions;
-	// both are still there. No operation of this version deletes a user. Default: nil.
+	// both are still there, and their rows are locked. The transaction's isolation level
+	// is READ COMMITTED. Default: nil.
 	BeforeDelete func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
 }
 
@@ -46,8 +50,9 @@ type Options struct {
 // prepares its statements when they are first used and keeps them as long as the
 // database's pool lives; it starts no goroutine, and never closes the pool.
 type Store struct {
-	db    *sql.DB
-	users users
+	db       *sql.DB
+	users    users
+	accounts accounts
 	// Sessions of our own users, and of a host's.
 	shared, alone sessions
 }
@@ -55,7 +60,13 @@ type Store struct {
 // New returns the stores on db. It does not touch the database: call Migrate before the
 // first use.
 func New(db *sql.DB, o Options) *Store {
-	return &Store{db: db, users: newUsers(db, o), shared: newSharedSessions(db), alone: newSessions(db)}
+	return &Store{
+		db:       db,
+		users:    newUsers(db, o),
+		accounts: accounts{db: db, beforeDelete: o.BeforeDelete},
+		shared:   newSharedSessions(db),
+		alone:    newSessions(db),
+	}
 }
 
 // Stores returns users and sessions, for auth.New. The tables are those of Migrate.
@@ -63,6 +74,7 @@ func (s *Store) Stores() auth.Stores {
 	return auth.Stores{
 		Users:       &s.users,
 		Refresh:     &s.shared,
+		Accounts:    &s.accounts,
 		SharedUsers: true,
 		IntegerIDs:  true,
 		Check:       s.check,

@@ -4,10 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"github.com/ostiary/auth"
 )
@@ -18,18 +17,25 @@ type sessions struct {
 	db     *sql.DB
 	shared bool // the users are in this database
 
-	create, rotate, recover, byID, read, revoke statement
+	create, rotate, recover                statement
+	byID, read, byUser                     statement
+	revoke, revokeUser, revocable, expired statement
 }
 
 func newSharedSessions(db *sql.DB) sessions {
 	return sessions{
 		db: db, shared: true,
-		create:  statement{query: createShared},
-		rotate:  statement{query: rotateShared},
-		recover: statement{query: recoverShared},
+		create:  statement{query: createShared, syncWait: syncedInsert},
+		rotate:  statement{query: rotateShared, syncWait: syncedUpdate},
+		recover: statement{query: recoverShared, syncWait: syncedUpdate},
 		byID:    statement{query: readShared, syncWait: syncedRead},
 		read:    statement{query: readShared + waiting, syncWait: syncedRead},
-		revoke:  statement{query: revokeSession, syncWait: syncedUpdate},
+		byUser:  statement{query: listShared, syncWait: syncedRead},
+
+		revoke:     statement{query: revokeSession, syncWait: syncedUpdate},
+		revokeUser: statement{query: revokeUserSessions, syncWait: syncedUpdate},
+		revocable:  statement{query: revocableSessions, syncWait: syncedRead},
+		expired:    statement{query: expiredSessions},
 	}
 }
 
@@ -37,11 +43,16 @@ func newSessions(db *sql.DB) sessions {
 	return sessions{
 		db:      db,
 		create:  statement{query: createAlone},
-		rotate:  statement{query: rotateAlone},
-		recover: statement{query: recoverAlone},
+		rotate:  statement{query: rotateAlone, syncWait: syncedUpdate},
+		recover: statement{query: recoverAlone, syncWait: syncedUpdate},
 		byID:    statement{query: readAlone, syncWait: syncedRead},
 		read:    statement{query: readAlone + waiting, syncWait: syncedRead},
-		revoke:  statement{query: revokeSession, syncWait: syncedUpdate},
+		byUser:  statement{query: listAlone, syncWait: syncedRead},
+
+		revoke:     statement{query: revokeSession, syncWait: syncedUpdate},
+		revokeUser: statement{query: revokeUserSessions, syncWait: syncedUpdate},
+		revocable:  statement{query: revocableSessions, syncWait: syncedRead},
+		expired:    statement{query: expiredSessions},
 	}
 }
 
@@ -99,28 +110,18 @@ func (s *sessions) rotationArguments(r auth.Rotation) ([]any, bool) {
 	if !ok {
 		return nil, false
 	}
+	authenticated := int64(0)
+	if !r.AuthenticatedAt.IsZero() {
+		authenticated = 1
+	}
 	args := []any{
 		r.Attempt[:], instant(r.ExpiresAt), ipBytes(r.Client.IP), hexUTF8(userAgent(r.Client.UserAgent)),
-		r.Session[:], user, r.Generation, instant(r.Now),
+		authenticated, instant(r.AuthenticatedAt), r.Session[:], user, r.Generation, instant(r.Now),
 	}
 	if s.shared {
 		return append(args, auth.CreationSlack.Microseconds()), true
 	}
 	return append(args, r.AuthVersion, instant(r.UserCreatedAt.Add(-auth.CreationSlack))), true
-}
-
-// RevokeSession implements auth.RefreshStore in one round trip.
-func (s *sessions) RevokeSession(ctx context.Context, id auth.SessionID, user auth.UserID, reason string) error {
-	const what = "revoke session"
-	if !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > 32 {
-		return translate(what, errors.New("the reason is not valid UTF-8 or longer than 32 code points"))
-	}
-	key, ok := s.userArgument(user)
-	if !ok {
-		return nil
-	}
-	_, err := s.revoke.exec(ctx, s.db, hexUTF8(reason), id[:], key)
-	return translate(what, err)
 }
 
 // SessionByID implements auth.RefreshStore in one round trip.
@@ -136,60 +137,45 @@ func (s *sessions) ReadSession(ctx context.Context, id auth.SessionID) (auth.Ses
 }
 
 func (s *sessions) readBy(ctx context.Context, by *statement, id auth.SessionID) (auth.SessionState, error) {
-	var (
-		st                                       = auth.SessionState{Session: auth.Session{ID: id}}
-		found                                    bool
-		readOnly, innoReadOnly                   string
-		rotatedBy, retired, ip                   []byte
-		created, authenticated, expires, maximum int64
-		revoked                                  sql.NullInt64
-		readAt                                   int64
-	)
-	args := []any{id[:]}
-	if s.shared {
-		args = []any{auth.CreationSlack.Microseconds(), id[:]}
-	}
-	err := by.queryRow(ctx, s.db, args, []any{
-		&readOnly, &innoReadOnly, &found,
-		orZero((*string)(&st.UserID)), orZero(&st.AuthVersion), orZero(&st.Generation), &rotatedBy, &retired,
-		orZero(&created), orZero(&authenticated), orZero(&expires), orZero(&maximum), &revoked,
-		orZero(&st.Reason), &ip, orZero(&st.Client.UserAgent), &readAt, orZero(&st.UserCurrent),
-	})
-	switch {
-	case err != nil:
+	var r sessionRow
+	if err := by.queryRow(ctx, s.db, s.readArguments(id[:]), r.dest()); err != nil {
 		return auth.SessionState{}, err
-	case isOn(readOnly) || isOn(innoReadOnly):
-		return auth.SessionState{}, fmt.Errorf("%w: the server is read-only and may be behind another", auth.ErrUnavailable)
-	case !found:
-		return auth.SessionState{}, auth.ErrSessionNotFound
 	}
-	copy(st.RotatedBy[:], rotatedBy)
-	st.Retired = retirements(retired)
-	st.CreatedAt, st.AuthenticatedAt = fromMicros(created), fromMicros(authenticated)
-	st.ExpiresAt, st.MaxExpiresAt = fromMicros(expires), fromMicros(maximum)
-	if revoked.Valid {
-		st.RevokedAt = fromMicros(revoked.Int64)
-	}
-	st.Client.IP, _ = netip.AddrFromSlice(ip)
-	st.ReadAt = fromMicros(readAt)
-	return st, nil
+	return r.state()
 }
 
-// zeroed scans into dest; NULL becomes the zero value.
-type zeroed[T any] struct{ dest *T }
-
-func orZero[T any](dest *T) zeroed[T] { return zeroed[T]{dest} }
-
-// Scan implements [sql.Scanner].
-func (z zeroed[T]) Scan(value any) error {
-	var n sql.Null[T]
-	err := n.Scan(value)
-	*z.dest = n.V
-	return err
+// readArguments are args after what the columns of a read take.
+func (s *sessions) readArguments(args ...any) []any {
+	if s.shared {
+		return append([]any{auth.CreationSlack.Microseconds()}, args...)
+	}
+	return args
 }
 
-// isOn reads a server's variable that is a number or a word.
-func isOn(v string) bool { return v != "0" && !strings.EqualFold(v, "OFF") && v != "" }
+// SessionsByUser implements auth.RefreshStore in one round trip.
+func (s *sessions) SessionsByUser(ctx context.Context, user auth.UserID, now time.Time, limit int) ([]auth.SessionState, error) {
+	key, ok := s.userArgument(user)
+	if !ok || limit <= 0 {
+		return nil, nil
+	}
+	var list []auth.SessionState
+	err := s.byUser.queryAll(ctx, s.db, s.readArguments(key, instant(now), int64(limit)), func(rows *sql.Rows) error {
+		var r sessionRow
+		if err := rows.Scan(r.dest()...); err != nil {
+			return err
+		}
+		state, err := r.state()
+		if errors.Is(err, auth.ErrSessionNotFound) {
+			return nil
+		}
+		list = append(list, state)
+		return err
+	})
+	if err != nil {
+		return nil, translate("list sessions", err)
+	}
+	return list, nil
+}
 
 // userArgument is the user's ID as the column has it, if it can be one.
 func (s *sessions) userArgument(id auth.UserID) (any, bool) {

@@ -15,12 +15,14 @@ const (
 
 	// generation grows in every statement, so that a row that matches is a row that
 	// changes, whichever of the two the server counts. No column is set from another one
-	// that is set beside it, since the order of assignments in a join is not promised.
+	// that is set beside it, since the order of assignments in a join is not promised. The
+	// instant of authentication comes with a number that says whether it counts.
 	rotateSet = "SET s.retired = LEFT(CONCAT(" + nowBytes + ", s.retired), 64), s.generation = s.generation + 1, " + bothSet +
 		" AND s.generation = ? AND s.revoked_at IS NULL AND s.expires_at > ?"
 	recoverSet = "SET s.retired = CONCAT(" + nowBytes + ", UNHEX(REPEAT('00', 56))), s.generation = ? + 1, " + bothSet +
 		" AND s.generation < ? AND s.revoked_at IS NULL AND s.expires_at > ?"
-	bothSet = "s.rotated_by = ?, s.expires_at = ?, s.ip = ?, s.user_agent = " + utf8Argument + " WHERE s.id = ? AND s.user_id = ?"
+	bothSet = "s.rotated_by = ?, s.expires_at = ?, s.ip = ?, s.user_agent = " + utf8Argument +
+		", s.authenticated_at = IF(? = 1, ?, s.authenticated_at) WHERE s.id = ? AND s.user_id = ?"
 
 	// The eighth retirement lies before the window, as bytes; a shorter list has none.
 	windowGuard = " AND (? = 0 OR LENGTH(s.retired) < 64 OR SUBSTR(s.retired, 57, 8) < UNHEX(LPAD(HEX(" + nowMicros + " - ?), 16, '0')))"
@@ -41,20 +43,32 @@ const (
 	// userCurrent says of a session's row s and its user's row u that they belong together.
 	userCurrent = "u.auth_version = s.auth_version AND u.created_at <= s.created_at + INTERVAL ? MICROSECOND"
 
-	revokeSession = "UPDATE refresh_tokens FORCE INDEX (PRIMARY) SET revoked_at = UTC_TIMESTAMP(6), reason = " + utf8Argument +
-		" WHERE id = ? AND user_id = ? AND revoked_at IS NULL"
+	// What revokes a row that is not revoked yet.
+	revokeSet = " SET revoked_at = UTC_TIMESTAMP(6), reason = " + utf8Argument + " WHERE revoked_at IS NULL AND "
 
-	readState = "SELECT @@global.read_only, @@global.innodb_read_only, s.id IS NOT NULL, " +
+	revokeSession      = "UPDATE refresh_tokens FORCE INDEX (PRIMARY)" + revokeSet + "id = ? AND user_id = ?"
+	revokeUserSessions = "UPDATE refresh_tokens FORCE INDEX (user_id)" + revokeSet + "user_id = ? AND id <> ?"
+
+	readState = "SELECT @@global.read_only, @@global.innodb_read_only, s.id, " +
 		"s.user_id, s.auth_version, s.generation, s.rotated_by, s.retired, " +
 		sinceEpoch + "s.created_at), " + sinceEpoch + "s.authenticated_at), " + sinceEpoch + "s.expires_at), " +
 		sinceEpoch + "s.max_expires_at), " + sinceEpoch + "s.revoked_at), CAST(s.reason AS BINARY), s.ip, " +
 		"CAST(s.user_agent AS BINARY), " + nowMicros + ", "
+	readStateShared = readState + "u.id IS NOT NULL AND " + userCurrent
+	readStateAlone  = readState + "0"
 
 	// A read gives one row, also where there is no such session, so that a replica which
 	// has not heard of it yet says that it is one.
-	readSession = " FROM (SELECT 1 AS one) always LEFT JOIN refresh_tokens s ON s.id = ?"
-	readShared  = readState + "u.id IS NOT NULL AND " + userCurrent + readSession + " LEFT JOIN users u ON u.id = s.user_id"
-	readAlone   = readState + "0" + readSession
+	always      = " FROM (SELECT 1 AS one) always LEFT JOIN refresh_tokens s "
+	itsUser     = " LEFT JOIN users u ON u.id = s.user_id"
+	readSession = always + "ON s.id = ?"
+	readShared  = readStateShared + readSession + itsUser
+	readAlone   = readStateAlone + readSession
+
+	readSessions = always + "FORCE INDEX (user_id) ON s.user_id = ? AND s.revoked_at IS NULL AND s.expires_at > ?"
+	newestFirst  = " ORDER BY s.created_at DESC, s.id LIMIT ?"
+	listShared   = readStateShared + readSessions + itsUser + newestFirst
+	listAlone    = readStateAlone + readSessions + newestFirst
 
 	// With it a read waits for the writes that are under way.
 	waiting = " LOCK IN SHARE MODE"

@@ -19,11 +19,13 @@ import (
 type statement struct {
 	query string
 	// syncWait is a prefix that makes a node of a cluster wait, or "". A server that knows
-	// no clusters refuses it, and the statement goes on without.
+	// no clusters refuses it, and the statement goes on without. In a group of MySQL's it
+	// waits by other means.
 	syncWait string
 
 	kept, synced atomic.Pointer[sql.Stmt] // without the prefix, and with it
 	alone        atomic.Bool              // the server knows no clusters
+	inGroup      atomic.Bool              // it is MySQL's, and not alone
 }
 
 // MariaDB alone executes these comments. The node then answers only when it has applied
@@ -32,6 +34,7 @@ type statement struct {
 const (
 	syncedRead   = "/*M!100200 SET STATEMENT wsrep_sync_wait = 1 FOR */ "
 	syncedUpdate = "/*M!100200 SET STATEMENT wsrep_sync_wait = 2 FOR */ "
+	syncedInsert = "/*M!100200 SET STATEMENT wsrep_sync_wait = 4 FOR */ "
 )
 
 // form is a statement as it is sent.
@@ -62,15 +65,15 @@ func (f form) prepared(ctx context.Context, db *sql.DB) (*sql.Stmt, error) {
 
 // exec runs the statement on the pool.
 func (s *statement) exec(ctx context.Context, db *sql.DB, args ...any) (res sql.Result, err error) {
-	err = s.run(args, func(f form) error {
+	err = s.run(ctx, db, args, func(f form) error {
 		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
 		if err != nil {
 			return err
 		}
 		res, err = stmt.ExecContext(ctx, args...)
 		return err
-	}, func(query string, args ...any) error {
-		res, err = db.ExecContext(ctx, query, args...)
+	}, func(on connection, query string, args ...any) error {
+		res, err = on.ExecContext(ctx, query, args...)
 		return err
 	})
 	return res, err
@@ -79,7 +82,7 @@ func (s *statement) exec(ctx context.Context, db *sql.DB, args ...any) (res sql.
 // execTx runs the statement in tx. stmt is what prepared returned before tx began, with
 // its error: a pool of one connection has none left for it now.
 func (s *statement) execTx(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, prepareErr error, args ...any) (res sql.Result, err error) {
-	err = s.run(args, func(form) error {
+	err = s.plain().run(args, func(form) error {
 		if prepareErr != nil {
 			return prepareErr
 		}
@@ -95,26 +98,80 @@ func (s *statement) execTx(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, prep
 // queryRow runs the statement on the pool and scans its only row into dest, or returns
 // [sql.ErrNoRows].
 func (s *statement) queryRow(ctx context.Context, db *sql.DB, args, dest []any) error {
-	return s.run(args, func(f form) error {
+	return s.run(ctx, db, args, func(f form) error {
 		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
 		if err != nil {
 			return err
 		}
 		return stmt.QueryRowContext(ctx, args...).Scan(dest...)
-	}, func(query string, args ...any) error {
-		return db.QueryRowContext(ctx, query, args...).Scan(dest...)
+	}, func(on connection, query string, args ...any) error {
+		return on.QueryRowContext(ctx, query, args...).Scan(dest...)
 	})
 }
 
-func (s *statement) run(args []any, kept func(f form) error, direct func(query string, args ...any) error) error {
-	if s.syncWait != "" && !s.alone.Load() {
-		err := (form{s.syncWait + s.query, &s.synced}).run(args, kept, direct)
-		if errorNumber(err) != errUnknownVariable {
+// queryAll runs the statement on the pool and calls scan for each of its rows.
+func (s *statement) queryAll(ctx context.Context, db *sql.DB, args []any, scan func(*sql.Rows) error) error {
+	return s.run(ctx, db, args, func(f form) error {
+		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
+		if err != nil {
 			return err
 		}
-		s.alone.Store(true)
+		rows, err := stmt.QueryContext(ctx, args...)
+		return scanAll(rows, err, scan)
+	}, func(on connection, query string, args ...any) error {
+		rows, err := on.QueryContext(ctx, query, args...)
+		return scanAll(rows, err, scan)
+	})
+}
+
+func scanAll(rows *sql.Rows, err error, scan func(*sql.Rows) error) error {
+	if err != nil {
+		return err
 	}
-	return s.plain().run(args, kept, direct)
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// connection is a pool or one of its connections.
+type connection interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// run calls kept with the form to send, or direct with a text.
+func (s *statement) run(ctx context.Context, db *sql.DB, args []any,
+	kept func(f form) error, direct func(on connection, query string, args ...any) error,
+) error {
+	onPool := func(query string, args ...any) error { return direct(db, query, args...) }
+	if s.syncWait == "" {
+		return s.plain().run(args, kept, onPool)
+	}
+	if !s.alone.Load() && !s.inGroup.Load() {
+		err := (form{s.syncWait + s.query + refusedByMySQL, &s.synced}).run(args, kept, onPool)
+		switch errorNumber(err) {
+		case errUnknownVariable:
+			s.alone.Store(true)
+		case errSyntax:
+			multi, err := isMultiPrimary(ctx, db)
+			if err != nil {
+				return err
+			}
+			s.inGroup.Store(multi)
+			s.alone.Store(!multi)
+		default:
+			return err
+		}
+	}
+	if s.inGroup.Load() {
+		return s.runInGroup(ctx, db, args, direct)
+	}
+	return s.plain().run(args, kept, onPool)
 }
 
 func (f form) run(args []any, kept func(f form) error, direct func(query string, args ...any) error) error {
@@ -144,7 +201,7 @@ func inline(query string, args []any) (string, error) {
 	for i, arg := range args {
 		switch v := arg.(type) {
 		case int64:
-			b.WriteString("(" + strconv.FormatInt(v, 10) + ")")
+			b.WriteString(" " + strconv.FormatInt(v, 10)) // no two minuses make a comment
 		case string:
 			b.WriteString("_utf8mb4 X'" + hex.EncodeToString([]byte(v)) + "'")
 		case []byte:

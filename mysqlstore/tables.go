@@ -18,6 +18,7 @@ func ourUsers() table {
 			{name: "email_key", kind: "varbinary(254)"},
 			{name: "password", kind: "varbinary(255)"},
 			{name: "auth_version", kind: "bigint"},
+			{name: "disabled", kind: "tinyint"},
 			{name: "created_at", kind: "datetime(6)"},
 			{name: "updated_at", kind: "datetime(6)"},
 		},

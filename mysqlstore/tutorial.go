@@ -67,7 +67,7 @@ import (
 //	    '&', '&amp;'), '"', '&quot;'), '''', '&#x27;'), '<', '&lt;'), '>', '&gt;'),
 //	    '/', '&#x2F;'), '\\', '&#x5C;'), '`', '&#96;')
 //	  WHERE email_key IS NOT NULL;
-//	ALTER TABLE users DROP KEY email_key, DROP COLUMN email_key, DROP COLUMN auth_version,
+//	ALTER TABLE users DROP KEY email_key, DROP COLUMN email_key, DROP COLUMN auth_version, DROP COLUMN disabled,
 //	  MODIFY id int NOT NULL AUTO_INCREMENT,
 //	  MODIFY name varchar(30) NOT NULL, MODIFY email varchar(40) NOT NULL,
 //	  MODIFY password varchar(70) NOT NULL,
@@ -261,7 +261,8 @@ func (u *tutorialUpgrade) widen(ctx context.Context, users table) error {
 		"ADD COLUMN email_key VARBINARY(254) NULL AFTER email",
 		"MODIFY password VARBINARY(255) NOT NULL AFTER email_key",
 		"ADD COLUMN auth_version BIGINT NOT NULL DEFAULT 1 AFTER password",
-		"MODIFY created_at DATETIME(6) NOT NULL AFTER auth_version",
+		"ADD COLUMN disabled BOOLEAN NOT NULL DEFAULT FALSE AFTER auth_version",
+		"MODIFY created_at DATETIME(6) NOT NULL AFTER disabled",
 		"MODIFY updated_at DATETIME(6) NOT NULL AFTER created_at",
 		"ENGINE=InnoDB",
 		"DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",

@@ -20,7 +20,7 @@ const (
 	insertUser = "INSERT INTO users (name, email, email_key, password, auth_version, created_at, updated_at) VALUES (" +
 		utf8Argument + ", " + utf8Argument + ", ?, ?, 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))"
 
-	selectUser = "SELECT id, CAST(name AS BINARY), CAST(email AS BINARY), email_key, password, auth_version, " +
+	selectUser = "SELECT id, CAST(name AS BINARY), CAST(email AS BINARY), email_key, password, auth_version, disabled, " +
 		sinceEpoch + "created_at) FROM users WHERE "
 
 	// updated_at moves even within a microsecond, so that the row changes although the
@@ -161,7 +161,7 @@ func (u *users) find(ctx context.Context, by *statement, key any) (auth.UserReco
 		created int64
 	)
 	err := by.queryRow(ctx, u.db, []any{key}, []any{
-		(*string)(&r.ID), &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash, &r.AuthVersion, &created,
+		(*string)(&r.ID), &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash, &r.AuthVersion, &r.Disabled, &created,
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrUserNotFound

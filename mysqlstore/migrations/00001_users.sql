@@ -6,6 +6,7 @@ CREATE TABLE users (
   email_key VARBINARY(254) NOT NULL,
   password VARBINARY(255) NOT NULL,
   auth_version BIGINT NOT NULL DEFAULT 1,
+  disabled BOOLEAN NOT NULL DEFAULT FALSE,
   created_at DATETIME(6) NOT NULL,
   updated_at DATETIME(6) NOT NULL,
   PRIMARY KEY (id),
