@@ -17,10 +17,11 @@ import (
 // New makes it. It is safe for concurrent use, starts no goroutine and holds no state
 // but its stores', so that any number of instances may share those.
 type Authenticator struct {
-	stores Stores
-	cfg    Config
-	codecs codecs
-	hasher passhash.Hasher
+	stores  Stores
+	cfg     Config
+	codecs  codecs
+	cookies *cookies
+	hasher  passhash.Hasher
 }
 
 // New returns an Authenticator over the stores, or every problem of cfg and the stores
@@ -34,15 +35,17 @@ func New(stores Stores, cfg Config) (*Authenticator, error) {
 	if stores.Refresh == nil {
 		problems = append(problems, errors.New("auth: Stores.Refresh is nil"))
 	}
-	codecs, err := newCodecs(cfg.Tokens)
-	if err := errors.Join(append(problems, err)...); err != nil {
+	codecs, codecsErr := newCodecs(cfg.Tokens)
+	cookies, cookiesErr := newCookies(cfg)
+	if err := errors.Join(append(problems, codecsErr, cookiesErr)...); err != nil {
 		return nil, err
 	}
 	return &Authenticator{
-		stores: stores,
-		cfg:    cfg,
-		codecs: codecs,
-		hasher: passhash.Hasher{Cost: cfg.HashCost},
+		stores:  stores,
+		cfg:     cfg,
+		codecs:  codecs,
+		cookies: cookies,
+		hasher:  passhash.Hasher{Cost: cfg.HashCost},
 	}, nil
 }
 
@@ -54,6 +57,7 @@ type SignupInput struct {
 	Name     string
 	Email    string
 	Password string
+	Client   Client
 }
 
 // Format writes nothing of the input, whatever the verb.
@@ -114,6 +118,7 @@ func (a *Authenticator) Signup(ctx context.Context, in SignupInput) (User, error
 	if err != nil {
 		return User{}, err
 	}
+	a.emit(ctx, Event{Kind: EventSignedUp, UserID: id, Client: in.Client})
 	return User{ID: id, Name: fullName, Email: address.Text}, nil
 }
 
@@ -135,7 +140,8 @@ func nameProblem(err error) string {
 // Login checks a password and starts a session. It returns a *ValidationError for what
 // can be nobody's address or password; ErrInvalidCredentials if the address is unknown,
 // the password wrong, or the user changed meanwhile, all after the same work;
-// ErrUnavailable if the store could not tell.
+// ErrAccountDisabled if the password is right and the user disabled; ErrUnavailable if
+// the store or Config.ExtraClaims could not tell.
 func (a *Authenticator) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 	in.Password = a.trim(in.Password)
 	address, err := a.checkLogin(in)
@@ -145,25 +151,44 @@ func (a *Authenticator) Login(ctx context.Context, in LoginInput) (Tokens, error
 	user, err := a.userByEmail(ctx, address.Key)
 	if errors.Is(err, ErrUserNotFound) {
 		a.hasher.Unknown(in.Password)
+		a.emit(ctx, Event{Kind: EventLoginFailed, Client: in.Client, Reason: ReasonUnknownUser})
 		return Tokens{}, a.unknownEmail()
 	}
 	if err != nil {
 		return Tokens{}, err
 	}
-	ok, err := a.hasher.Verify(user.PasswordHash, in.Password)
+	failed := Event{Kind: EventLoginFailed, UserID: user.ID, Client: in.Client}
+	if !a.checkPassword(ctx, user, in.Password) {
+		failed.Reason = ReasonWrongPassword
+		a.emit(ctx, failed)
+		return Tokens{}, ErrInvalidCredentials
+	}
+	tokens, err := a.startSession(ctx, user, in.Client)
+	switch {
+	case errors.Is(err, ErrUnavailable): // whatever a hook's error Is beside
+	case errors.Is(err, ErrAccountDisabled):
+		failed.Reason = ReasonDisabled
+		a.emit(ctx, failed)
+	case errors.Is(err, ErrUserChanged):
+		failed.Reason = ReasonUserChanged
+		a.emit(ctx, failed)
+		err = ErrInvalidCredentials
+	}
+	return tokens, err
+}
+
+// checkPassword says whether the password is the user's, and rehashes it then where that
+// is due.
+func (a *Authenticator) checkPassword(ctx context.Context, user UserRecord, password string) bool {
+	ok, err := a.hasher.Verify(user.PasswordHash, password)
 	if err != nil {
 		a.cfg.Logger.ErrorContext(ctx, "auth: a stored password hash is unusable",
 			slog.String("user", string(user.ID)), slog.Any("error", err))
 	}
-	if !ok {
-		return Tokens{}, ErrInvalidCredentials
+	if ok {
+		a.rehash(ctx, user, password)
 	}
-	a.rehash(ctx, user, in.Password)
-	tokens, err := a.startSession(ctx, user, in.Client)
-	if errors.Is(err, ErrUserChanged) {
-		return Tokens{}, ErrInvalidCredentials
-	}
-	return tokens, err
+	return ok
 }
 
 // checkLogin returns the address, if that and the password can be somebody's.

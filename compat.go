@@ -63,6 +63,7 @@ func tutorialProblem(err error, p problem) problem {
 	p.code = ""
 	var credentials *credentialsError
 	switch {
+	case errors.Is(err, ErrUnavailable): // whatever a hook's error Is beside
 	case errors.As(err, &credentials):
 		p = problem{status: http.StatusUnprocessableEntity, fields: map[string]string{"authorization": p.message}}
 	case errors.Is(err, errUnknownEmail):

@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ostiary/auth/internal/passhash"
@@ -24,6 +26,25 @@ type Config struct {
 	// key or password. Default: slog.Default().
 	Logger *slog.Logger
 
+	// ExtraClaims returns the host's own claims for an access token, such as roles: a value
+	// that encoding/json makes an object of at most 4 KiB, with none of the names that
+	// RFC 7519 registers, sid or auth_time; or nil for none. [Claims.Decode] reads them
+	// back. It is called in every login, refresh and reauthentication, before the session
+	// changes: on an error the call fails with one that Is ErrUnavailable, and a later try
+	// finds everything as it was. At a login and a refresh the Session's CreatedAt is zero.
+	// Default: nil.
+	ExtraClaims func(ctx context.Context, id UserID, s Session) (any, error)
+
+	// OnEvent is told of each Event once it has happened, by the goroutine that serves the
+	// call, which waits: what takes long belongs elsewhere. Its context does not end with
+	// the request. A panic is caught and logged. Every event is also a record of Logger,
+	// at a level from debug to error. Default: nil.
+	OnEvent func(context.Context, Event)
+
+	// Cookies has browsers keep the tokens in cookies. Default: nil, nothing reads or sets
+	// a cookie.
+	Cookies *CookieOptions
+
 	// Now is the Authenticator's only clock; the stores have their own. Default: time.Now.
 	Now func() time.Time
 
@@ -33,6 +54,11 @@ type Config struct {
 	// this mode with white space around it is another one without the mode, and the other
 	// way round. Default: false.
 	InsecureTutorialMode bool
+
+	// InsecureCookies lets Cookies work without TLS on loopback hosts, for development:
+	// there, and nowhere else, they are not Secure and their names have no prefix.
+	// Default: false.
+	InsecureCookies bool
 
 	// InsecureHashCost lets HashCost be as low as 4, for tests. Default: false.
 	InsecureHashCost bool
@@ -62,6 +88,10 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now //nolint:forbidigo // the default of the one clock
 	}
+	if c.Cookies != nil {
+		cookies := CookieOptions{TrustedOrigins: slices.Clone(c.Cookies.TrustedOrigins)}
+		c.Cookies = &cookies
+	}
 	c.Tokens = c.Tokens.withDefaults()
 	return c
 }
@@ -75,6 +105,12 @@ func (c Config) check() error {
 	}
 	if c.HashCost < lowest || c.HashCost > maxHashCost {
 		problems = append(problems, fmt.Errorf("auth: Config.HashCost is %d: it must be from %d to %d", c.HashCost, lowest, maxHashCost))
+	}
+	if c.Cookies != nil && c.InsecureTutorialMode {
+		problems = append(problems, errors.New("auth: Config.Cookies is set beside InsecureTutorialMode, whose front end looks for tokens in the body: leave one of them out"))
+	}
+	if c.InsecureCookies && c.Cookies == nil {
+		problems = append(problems, errors.New("auth: Config.InsecureCookies is set without Config.Cookies"))
 	}
 	return errors.Join(problems...)
 }

@@ -24,6 +24,8 @@ type statement struct {
 	sql      string         // a part of it
 	columns  []driver.Value // of the row that it returns
 	affected int64          // rows, where it returns none
+	prepared bool           // by a statement before
+	rereads  []driver.Value // the row that is read again if this one fails
 
 	// instead is the status if this statement fails with a fault; 0: 500.
 	instead int
@@ -35,7 +37,7 @@ func (s statement) isQuery() bool { return s.columns != nil }
 type route struct {
 	name       string
 	method     string
-	path       string
+	path       string // {id} is the session's
 	body       func(t *testing.T) string
 	bearer     func(tokens auth.Tokens) string
 	statements func(tokens auth.Tokens) []statement
@@ -45,7 +47,7 @@ type route struct {
 // userRow is the user of a token, with a hash that wants a rehash.
 func userRow() []driver.Value {
 	const hash = "$2a$04$BKvIZDrOsOzOOQz7VlYb.evOCHucuW4vpDAfKlTo2efRkMDAgbCGy" // of the password
-	return []driver.Value{"1", "Ann Lee", ann, ann, hash, int64(1), int64(0)}
+	return []driver.Value{"1", "Ann Lee", ann, ann, hash, int64(1), false, int64(0)}
 }
 
 // sessionRow is the session of a token at a generation, whose generations before it all
@@ -137,6 +139,52 @@ func routes() []route {
 				}
 			},
 		},
+		{
+			name: "logout", method: http.MethodPost, path: "/logout", status: http.StatusOK, bearer: refreshToken,
+			statements: func(auth.Tokens) []statement {
+				return []statement{{sql: revokeSQL, affected: 1, instead: http.StatusServiceUnavailable}}
+			},
+		},
+		{
+			name: "logout everywhere", method: http.MethodPost, path: "/logout/all", status: http.StatusOK, bearer: accessToken,
+			statements: func(tokens auth.Tokens) []statement {
+				return []statement{
+					{sql: readSQL, columns: sessionRow(tokens, 2)},
+					{sql: revokeSQL, affected: 1, instead: http.StatusServiceUnavailable},
+				}
+			},
+		},
+		{
+			name: "sessions", method: http.MethodGet, path: "/sessions", status: http.StatusOK, bearer: accessToken,
+			statements: func(tokens auth.Tokens) []statement {
+				return []statement{
+					{sql: readSQL, columns: sessionRow(tokens, 2)},
+					{sql: "ORDER BY s.created_at DESC", columns: sessionRow(tokens, 2)},
+				}
+			},
+		},
+		{
+			name: "revoke session", method: http.MethodDelete, path: "/sessions/{id}", status: http.StatusOK, bearer: accessToken,
+			statements: func(tokens auth.Tokens) []statement {
+				return []statement{
+					{sql: readSQL, columns: sessionRow(tokens, 2)},
+					{sql: readSQL, columns: sessionRow(tokens, 2), prepared: true},
+					{sql: revokeSQL, affected: 1, instead: http.StatusServiceUnavailable},
+				}
+			},
+		},
+		{
+			name: "reauthentication", method: http.MethodPost, path: "/reauth", status: http.StatusOK, bearer: accessToken,
+			body: func(t *testing.T) string { t.Helper(); return object(t, "password", password) },
+			statements: func(tokens auth.Tokens) []statement {
+				return []statement{
+					{sql: "WHERE id = ?", columns: userRow()},
+					{sql: "SET password", affected: 1, instead: http.StatusOK},
+					{sql: readSQL, columns: sessionRow(tokens, 2)},
+					{sql: rotateSQL, affected: 1, rereads: sessionRow(tokens, 2)},
+				}
+			},
+		},
 	}
 }
 
@@ -146,6 +194,14 @@ func (s statement) expect(mock sqlmock.Sqlmock, failing stage, fault error) {
 	if s.instead == http.StatusOK {
 		often = 1
 	}
+	if failing != nothing && s.rereads != nil {
+		mock.MatchExpectationsInOrder(false)
+		defer func() {
+			for range often {
+				mock.ExpectQuery(readSQL).WillReturnRows(statement{columns: s.rereads}.rows())
+			}
+		}()
+	}
 	switch failing {
 	case preparing:
 		for range often {
@@ -153,7 +209,7 @@ func (s statement) expect(mock sqlmock.Sqlmock, failing stage, fault error) {
 		}
 		return
 	case running:
-		mock.ExpectPrepare(s.sql)
+		s.expectPrepare(mock)
 		for range often {
 			if s.isQuery() {
 				mock.ExpectQuery(s.sql).WillReturnError(fault)
@@ -163,18 +219,24 @@ func (s statement) expect(mock sqlmock.Sqlmock, failing stage, fault error) {
 		}
 		return
 	case reading:
-		mock.ExpectPrepare(s.sql)
+		s.expectPrepare(mock)
 		for range often {
 			mock.ExpectQuery(s.sql).WillReturnRows(s.rows().RowError(0, fault))
 		}
 		return
 	case nothing:
 	}
-	mock.ExpectPrepare(s.sql)
+	s.expectPrepare(mock)
 	if s.isQuery() {
 		mock.ExpectQuery(s.sql).WillReturnRows(s.rows())
 	} else {
 		mock.ExpectExec(s.sql).WillReturnResult(sqlmock.NewResult(1, s.affected))
+	}
+}
+
+func (s statement) expectPrepare(mock sqlmock.Sqlmock) {
+	if !s.prepared {
+		mock.ExpectPrepare(s.sql)
 	}
 }
 
@@ -197,7 +259,7 @@ var faults = []struct {
 	err    error
 	status int
 }{
-	{"syntax error", &mysql.MySQLError{Number: 1064, Message: "You have an error in your SQL syntax near 'the cause'"}, http.StatusInternalServerError},
+	{"unknown column", &mysql.MySQLError{Number: 1054, Message: "Unknown column 'x' in 'field list': the cause"}, http.StatusInternalServerError},
 	{"no such table", &mysql.MySQLError{Number: 1146, Message: "Table 'db.users' doesn't exist: the cause"}, http.StatusInternalServerError},
 	{"deadlock", &mysql.MySQLError{Number: 1213, Message: "Deadlock found when trying to get lock: the cause"}, http.StatusServiceUnavailable},
 	{"read-only", &mysql.MySQLError{Number: 1290, Message: "The MariaDB server is running with --read-only: the cause"}, http.StatusServiceUnavailable},
@@ -216,7 +278,10 @@ func TestEachStatementFails(t *testing.T) {
 			for _, edit := range []func(*auth.Config){cost(5), tutorialMode} {
 				r.run(t, tokens, len(statements), nothing, nil, r.status, edit)
 				for i, s := range statements {
-					stages := []stage{preparing, running}
+					stages := []stage{running}
+					if !s.prepared {
+						stages = append(stages, preparing)
+					}
 					if s.isQuery() {
 						stages = append(stages, reading)
 					}
@@ -290,7 +355,7 @@ func (r route) send(t *testing.T, a *auth.Authenticator, tokens auth.Tokens) rep
 	if r.body != nil {
 		body = r.body(t)
 	}
-	request := newRequest(t, r.method, "http://example.com"+r.path, body)
+	request := newRequest(t, r.method, "http://example.com"+strings.Replace(r.path, "{id}", tokens.SessionID.String(), 1), body)
 	if r.bearer != nil {
 		request.Header.Set("Authorization", "Bearer "+r.bearer(tokens))
 	}

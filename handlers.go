@@ -22,9 +22,13 @@ const maxBody = 16 << 10
 //	mux.Handle(route.Method+" "+route.Path, route.Handler)
 type Route struct {
 	Method  string
-	Path    string // the prefix included
+	Path    string // the prefix included; a last segment {id} is a variable
 	Handler http.Handler
 }
+
+// lastSegment ends a route's path that has a variable there. Its handler finds the value
+// in the request's path, since not every router fills PathValue.
+const lastSegment = "{id}"
 
 // Routes returns the routes of Handler one by one, for hosts that leave out or replace
 // some. The prefix is as for Handler. Each handler answers 405 to other methods than its
@@ -49,8 +53,12 @@ func (a *Authenticator) routes(prefix string) []Route {
 		{http.MethodPost, "/refresh", http.HandlerFunc(a.handleRefresh)},
 		{http.MethodGet, "/refresh", http.HandlerFunc(a.handleBearerRefresh)},
 	}
-	for i := range routes {
-		routes[i].Path = prefix + routes[i].Path
+	routes = append(routes, a.sessionRoutes()...)
+	for i, route := range routes {
+		routes[i].Path = prefix + route.Path
+		if route.Method != http.MethodGet {
+			routes[i].Handler = a.sameOrigin(route.Handler)
+		}
 	}
 	return routes
 }
@@ -73,6 +81,9 @@ func (a *Authenticator) Handler(prefix string) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, ok := handlers[r.URL.Path]
+		if slash := strings.LastIndexByte(r.URL.Path, '/'); !ok && slash+1 < len(r.URL.Path) {
+			handler, ok = handlers[r.URL.Path[:slash+1]+lastSegment]
+		}
 		if !ok {
 			a.writeError(w, r, &requestError{problem{status: http.StatusNotFound, code: "not_found", message: "Not Found"}})
 			return
@@ -103,7 +114,7 @@ func (a *Authenticator) handleSignup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, err := a.Signup(r.Context(), SignupInput{
-		Name: text(body, "name"), Email: text(body, "email"), Password: text(body, "password"),
+		Name: text(body, "name"), Email: text(body, "email"), Password: text(body, "password"), Client: clientOf(r),
 	})
 	if err != nil {
 		a.writeError(w, r, err)
@@ -128,24 +139,34 @@ func (a *Authenticator) handleLogin(w http.ResponseWriter, r *http.Request) {
 	a.writeTokens(w, r, tokens, err)
 }
 
-// handleRefresh takes the token from the Authorization header or, if that holds nothing,
-// from the body.
 func (a *Authenticator) handleRefresh(w http.ResponseWriter, r *http.Request) {
-	if _, err := bearer(r.Header, refreshKind); !errors.Is(err, ErrNoToken) {
-		a.handleBearerRefresh(w, r)
-		return
-	}
-	body, err := readBody(w, r, "refresh_token")
+	refreshToken, _, err := a.refreshToken(w, r)
 	if err != nil {
 		a.writeError(w, r, err)
 		return
 	}
-	refreshToken := text(body, "refresh_token")
-	if refreshToken == "" {
-		a.writeError(w, r, &credentialsError{refreshKind, ErrNoToken})
-		return
-	}
 	a.refreshAndWrite(w, r, refreshToken)
+}
+
+// refreshToken returns the request's refresh token: from the Authorization header; if that
+// holds nothing, from the body; if that does not either, from its cookie.
+func (a *Authenticator) refreshToken(w http.ResponseWriter, r *http.Request) (token string, byCookie bool, err error) {
+	token, err = bearer(r.Header, refreshKind)
+	if !errors.Is(err, ErrNoToken) {
+		return token, false, err
+	}
+	body, err := readBody(w, r, "refresh_token")
+	if err != nil {
+		return "", false, err
+	}
+	if token = text(body, "refresh_token"); token != "" {
+		return token, false, nil
+	}
+	if a.cookies == nil {
+		return "", false, &credentialsError{refreshKind, ErrNoToken}
+	}
+	token, err = a.cookies.read(r, refreshCookie, refreshKind)
+	return token, err == nil, err
 }
 
 // handleBearerRefresh is all that GET may do: what a browser sends by itself, a cookie,
@@ -159,18 +180,16 @@ func (a *Authenticator) handleBearerRefresh(w http.ResponseWriter, r *http.Reque
 	a.refreshAndWrite(w, r, refreshToken)
 }
 
-// refreshKind is a refresh token's name in messages.
-const refreshKind = "Refresh"
-
 func (a *Authenticator) refreshAndWrite(w http.ResponseWriter, r *http.Request, refreshToken string) {
 	tokens, err := a.Refresh(r.Context(), refreshToken, clientOf(r))
-	if errors.Is(err, ErrSessionEnded) {
+	if errors.Is(err, ErrSessionEnded) && !errors.Is(err, ErrUnavailable) {
 		err = &requestError{unauthorized("session_ended", "Unauthorized: Invalid Refresh Token.", challengeInvalid)}
 	}
 	a.writeTokens(w, r, tokens, err)
 }
 
-// writeTokens answers a login or a refresh (RFC 6749, section 5.1).
+// writeTokens answers a login, a refresh or a reauthentication (RFC 6749, section 5.1), or
+// sets the cookies.
 func (a *Authenticator) writeTokens(w http.ResponseWriter, r *http.Request, t Tokens, err error) {
 	if err != nil {
 		a.writeError(w, r, err)
@@ -178,13 +197,17 @@ func (a *Authenticator) writeTokens(w http.ResponseWriter, r *http.Request, t To
 	}
 	body := struct {
 		Status       int    `json:"status"`
-		AccessToken  string `json:"access_token"`
-		RefreshToken string `json:"refresh_token"`
+		AccessToken  string `json:"access_token,omitempty"`
+		RefreshToken string `json:"refresh_token,omitempty"`
 		TokenType    string `json:"token_type,omitempty"`
 		ExpiresIn    int64  `json:"expires_in,omitempty"`
 	}{http.StatusOK, t.AccessToken, t.RefreshToken, "Bearer", int64(t.ExpiresIn.Seconds())}
 	if a.cfg.InsecureTutorialMode {
 		body.TokenType, body.ExpiresIn = "", 0
+	}
+	if a.cookies != nil {
+		a.cookies.set(w, r, t)
+		body.AccessToken, body.RefreshToken, body.TokenType = "", "", ""
 	}
 	writeJSON(w, http.StatusOK, body)
 }

@@ -86,10 +86,13 @@ func problemOf(err error) problem {
 		validation  *ValidationError
 		limited     *RateLimitError
 		credentials *credentialsError
+		authAge     *StaleAuthError
 	)
 	switch {
 	case errors.As(err, &request):
 		return request.problem
+	case errors.Is(err, ErrUnavailable): // whatever a hook's error Is beside
+		return unavailable()
 	case errors.As(err, &validation):
 		return problem{status: http.StatusUnprocessableEntity, code: "validation_failed", fields: validation.Fields}
 	case errors.Is(err, ErrEmailTaken):
@@ -112,22 +115,37 @@ func problemOf(err error) problem {
 		return unauthorized("session_ended", "Unauthorized: session ended", challengeInvalid)
 	case errors.Is(err, ErrInvalidToken):
 		return unauthorized("invalid_token", "Unauthorized: invalid token", challengeInvalid)
+	case errors.As(err, &authAge):
+		return unauthorized("insufficient_user_authentication", "Please authenticate again", challengeAuthAge(authAge.MaxAge))
+	case errors.Is(err, ErrAccountDisabled):
+		return problem{status: http.StatusForbidden, code: "account_disabled", message: "This account is disabled"}
 	case errors.Is(err, ErrUserNotFound):
 		return problem{status: http.StatusNotFound, code: "user_not_found", message: "User not found"}
+	case errors.Is(err, ErrSessionNotFound):
+		return problem{status: http.StatusNotFound, code: "session_not_found", message: "Session not found"}
 	case errors.As(err, &limited):
 		return problem{
 			status: http.StatusTooManyRequests, code: "rate_limited", message: "Too many requests",
 			retryAfter: seconds(max(1, limited.RetryAfter)),
 		}
-	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrUserChanged),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return problem{
-			status: http.StatusServiceUnavailable, code: "unavailable", message: "Service Unavailable",
-			retryAfter: "1",
-		}
+	case errors.Is(err, ErrUserChanged), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return unavailable()
 	default:
 		return problem{status: http.StatusInternalServerError, code: "internal", message: "Internal Server Error"}
 	}
+}
+
+func unavailable() problem {
+	return problem{
+		status: http.StatusServiceUnavailable, code: "unavailable", message: "Service Unavailable",
+		retryAfter: "1",
+	}
+}
+
+// challengeAuthAge asks for a newer authentication (RFC 9470, section 3).
+func challengeAuthAge(maxAge time.Duration) string {
+	return fmt.Sprintf(`Bearer error="insufficient_user_authentication", error_description="A more recent authentication is required", max_age="%d"`,
+		max(0, int64(maxAge.Seconds())))
 }
 
 func unauthorized(code, message, challenge string) problem {

@@ -45,7 +45,13 @@ func errorRows() []errorRow {
 		{"deadline", context.DeadlineExceeded, 503, unavailable, "", "1"},
 		{"canceled", context.Canceled, 503, unavailable, "", "1"},
 		{"user changed", auth.ErrUserChanged, 503, unavailable, "", "1"},
-		{"session not found", auth.ErrSessionNotFound, 500, internal, "", ""},
+		{"session not found", auth.ErrSessionNotFound, 404, message{Code: "session_not_found", Message: "Session not found"}, "", ""},
+		{"account disabled", auth.ErrAccountDisabled, 403, message{Code: "account_disabled", Message: "This account is disabled"}, "", ""},
+		{
+			"authenticated too long ago", &auth.StaleAuthError{MaxAge: 90 * time.Second}, 401,
+			message{Code: "insufficient_user_authentication", Message: "Please authenticate again"},
+			`Bearer error="insufficient_user_authentication", error_description="A more recent authentication is required", max_age="90"`, "",
+		},
 		{"a driver's", errors.New("Error 1064: You have an error in your SQL syntax"), 500, internal, "", ""},
 		{"validation", &auth.ValidationError{Fields: fields}, 422, message{Code: "validation_failed", Errors: fields}, "", ""},
 		{"rate limit", &auth.RateLimitError{RetryAfter: 90 * time.Second}, 429, message{Code: "rate_limited", Message: "Too many requests"}, "", "90"},
@@ -152,6 +158,7 @@ func TestErrorsAreWhatTheySay(t *testing.T) {
 	all := []error{
 		auth.ErrInvalidCredentials, auth.ErrEmailTaken, auth.ErrUserNotFound, auth.ErrNoToken, auth.ErrTokenMalformed,
 		auth.ErrTokenSignature, auth.ErrTokenExpired, auth.ErrSessionEnded, auth.ErrUnavailable, auth.ErrUserChanged, auth.ErrSessionNotFound,
+		auth.ErrAccountDisabled,
 	}
 	texts := map[string]bool{}
 	for i, err := range all {
@@ -166,6 +173,7 @@ func TestErrorsAreWhatTheySay(t *testing.T) {
 		"auth: invalid input: email: E.; name: N.; password: P.")
 	assert.EqualError(t, &auth.ValidationError{}, "auth: invalid input")
 	assert.EqualError(t, &auth.RateLimitError{RetryAfter: time.Minute}, "auth: rate limited, retry after 1m0s")
+	assert.EqualError(t, &auth.StaleAuthError{MaxAge: time.Minute}, "auth: the user must have authenticated within 1m0s")
 }
 
 // The fault of a store is told to the host's log alone.

@@ -35,7 +35,7 @@ func TestHandlerServesEveryRouteUnderItsPrefix(t *testing.T) {
 			for _, path := range []string{
 				"/", test.at + "/", "/api", "/login/", test.at + "/login/", "//login", test.at + "//login",
 				test.at + "/LOGIN", test.at + "/login/x", test.at + "/logi", "/other" + test.at + "/login",
-				test.at + "/logout", "/%00", test.at + "/login%20",
+				test.at + "/logout/", test.at + "/logout/none", "/%00", test.at + "/login%20",
 			} {
 				got := s.do(t, http.MethodPost, path, loginBody(t, "ann@example.com"))
 				assert.Equal(t, http.StatusNotFound, got.status, path)
@@ -88,6 +88,7 @@ func TestRoutesMountOneByOne(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"POST /api/signup", "POST /api/login", "GET /api/profile", "POST /api/refresh", "GET /api/refresh",
+		"POST /api/logout", "POST /api/logout/all", "GET /api/sessions", "DELETE /api/sessions/{id}", "POST /api/reauth",
 	}, got)
 	s := serve(t, mux)
 	exercise(t, s, "/api")
@@ -130,7 +131,8 @@ func TestOtherMethodsAreNotAllowed(t *testing.T) {
 	before := w.state(t, tokens.SessionID)
 	s := serve(t, w.Handler(""))
 	for path, allow := range map[string]string{
-		"/signup": "POST", "/login": "POST", "/profile": "GET", "/refresh": "GET, POST",
+		"/signup": "POST", "/login": "POST", "/profile": "GET", "/refresh": "GET, POST", "/logout": "POST", "/logout/all": "POST",
+		"/sessions": "GET", "/sessions/" + tokens.SessionID.String(): "DELETE", "/reauth": "POST",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
 			if strings.Contains(", "+allow+",", ", "+method+",") {

@@ -73,6 +73,39 @@ func operations() []operation {
 			tokens := w.logIn(t, address)
 			return func(ctx context.Context, a *auth.Authenticator) error { return a.Logout(ctx, tokens.RefreshToken) }, nil
 		}},
+		{"logout everywhere", func(t *testing.T, w *world, address string) (do, error) {
+			t.Helper()
+			w.signUp(t, address)
+			tokens := w.logIn(t, address)
+			return func(ctx context.Context, a *auth.Authenticator) error {
+				return a.LogoutAll(ctx, tokens.UserID, auth.SessionID{})
+			}, nil
+		}},
+		{"revoke session", func(t *testing.T, w *world, address string) (do, error) {
+			t.Helper()
+			w.signUp(t, address)
+			tokens := w.logIn(t, address)
+			return func(ctx context.Context, a *auth.Authenticator) error {
+				return a.RevokeSession(ctx, tokens.UserID, tokens.SessionID)
+			}, nil
+		}},
+		{"sessions", func(t *testing.T, w *world, address string) (do, error) {
+			t.Helper()
+			id := w.signUp(t, address)
+			return func(ctx context.Context, a *auth.Authenticator) error {
+				_, err := a.Sessions(ctx, id, auth.SessionID{})
+				return err
+			}, nil
+		}},
+		{"reauthenticate", func(t *testing.T, w *world, address string) (do, error) {
+			t.Helper()
+			w.signUp(t, address)
+			claims := w.claims(t, w.logIn(t, address))
+			return func(ctx context.Context, a *auth.Authenticator) error {
+				_, err := a.Reauthenticate(ctx, claims, password, auth.Client{})
+				return err
+			}, nil
+		}},
 		{"profile", func(t *testing.T, w *world, address string) (do, error) {
 			t.Helper()
 			id := w.signUp(t, address)

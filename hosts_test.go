@@ -56,6 +56,16 @@ func (s *apart) SessionByID(ctx context.Context, id auth.SessionID) (auth.Sessio
 	return state, err
 }
 
+func (s *apart) SessionsByUser(ctx context.Context, user auth.UserID, now time.Time, limit int) ([]auth.SessionState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, err := s.Store.SessionsByUser(ctx, user, now, limit)
+	for i, state := range list {
+		list[i].AuthVersion, list[i].UserCurrent = s.versions[state.ID], false
+	}
+	return list, err
+}
+
 // host is a world whose users are the host's own, in a memstore, and whose sessions are
 // in another store.
 type host struct {

@@ -157,7 +157,6 @@ func TestInvariant04RetryMovesNoDate(t *testing.T) {
 
 // Reuse ends its session and no other, neither the user's nor another user's.
 func TestInvariant05ReuseEndsThatSession(t *testing.T) {
-	const bob = "bob@example.com"
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
 		w.signUp(t, bob)

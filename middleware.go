@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Requirement is what RequireWith asks of a request beyond a valid access token. The
@@ -15,11 +16,18 @@ type Requirement struct {
 	// users are the host's own. Without it a session that was ended is accepted until its
 	// access token expires.
 	Live bool
+
+	// MaxAuthAge is how long ago, give or take Tokens.Leeway, the user may have proven who
+	// they are, by Login or Reauthenticate. A token that says otherwise is answered with
+	// 401 and insufficient_user_authentication (RFC 9470). Default: any time.
+	MaxAuthAge time.Duration
 }
 
 // Require lets requests with a valid access token through to next, which finds its
 // claims by FromContext, and answers all others with 401 (RFC 6750). The token comes in
-// the one Authorization header, after the scheme Bearer in any case.
+// the one Authorization header, after the scheme Bearer in any case; without such a
+// header, and with Config.Cookies, in its cookie, and then a request that another
+// origin's page may have made is answered with 403, unless it is safe.
 func (a *Authenticator) Require(next http.Handler) http.Handler {
 	return a.RequireWith(Requirement{})(next)
 }
@@ -59,7 +67,7 @@ func (a *Authenticator) Optional(next http.Handler) http.Handler {
 
 // authenticate returns the claims of the request's access token, if they meet req.
 func (a *Authenticator) authenticate(r *http.Request, req Requirement) (Claims, error) {
-	text, err := bearer(r.Header, "Authorization")
+	text, err := a.accessToken(r)
 	if err != nil {
 		return Claims{}, err
 	}
@@ -67,12 +75,29 @@ func (a *Authenticator) authenticate(r *http.Request, req Requirement) (Claims, 
 	if err != nil {
 		return Claims{}, err
 	}
+	if maxAge := req.MaxAuthAge; maxAge != 0 && a.cfg.Now().After(claims.AuthTime.Add(maxAge).Add(a.cfg.Tokens.Leeway)) {
+		return Claims{}, &StaleAuthError{MaxAge: maxAge}
+	}
 	if req.Live {
 		if err := a.checkLive(r.Context(), claims); err != nil {
 			return Claims{}, err
 		}
 	}
 	return claims, nil
+}
+
+// accessToken returns the request's access token, from the Authorization header or from
+// its cookie.
+func (a *Authenticator) accessToken(r *http.Request) (string, error) {
+	text, err := bearer(r.Header, accessKind)
+	if a.cookies == nil || !errors.Is(err, ErrNoToken) {
+		return text, err
+	}
+	text, err = a.cookies.read(r, accessCookie, accessKind)
+	if err == nil {
+		err = a.cookies.refuseCrossOrigin(r, true)
+	}
+	return text, err
 }
 
 // checkLive returns nil if the claims' session goes on, else ErrSessionEnded or the
@@ -83,7 +108,7 @@ func (a *Authenticator) checkLive(ctx context.Context, claims Claims) error {
 	state, err := readStore(ctx, func(ctx context.Context) (SessionState, error) {
 		return a.stores.Refresh.SessionByID(ctx, claims.SessionID)
 	})
-	var user UserRecord
+	user := UserRecord{User: User{ID: claims.UserID}}
 	if err == nil && !a.stores.SharedUsers {
 		user, err = a.userByID(ctx, claims.UserID)
 	}
@@ -93,11 +118,17 @@ func (a *Authenticator) checkLive(ctx context.Context, claims Claims) error {
 	if err != nil {
 		return err
 	}
-	if !a.live(state, claims.UserID, a.now(), user.AuthVersion, user.CreatedAt) {
+	if !a.live(state, a.now(), user) {
 		return ErrSessionEnded
 	}
 	return nil
 }
+
+// The names of the two kinds of token in messages.
+const (
+	accessKind  = "Authorization"
+	refreshKind = "Refresh"
+)
 
 // bearer returns the token of the Authorization header (RFC 6750, section 2.1). kind
 // names the token in the error, which Is ErrNoToken or ErrTokenMalformed.

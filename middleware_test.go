@@ -208,8 +208,8 @@ func (w *world) deleteUser(t *testing.T, id auth.UserID) {
 func TestRequireLiveWithTheHostsUsers(t *testing.T) {
 	everywhereHosted(t, func(t *testing.T, h host) {
 		for name, end := range map[string]func(id auth.UserID) error{
-			"version moved": func(id auth.UserID) error { return h.users.BumpAuthVersion(t.Context(), id) },
-			"deleted":       func(id auth.UserID) error { return h.users.DeleteUser(t.Context(), id) },
+			"password changed": func(id auth.UserID) error { return h.users.SetPassword(t.Context(), id, "another") },
+			"deleted":          func(id auth.UserID) error { return h.users.DeleteUser(t.Context(), id) },
 		} {
 			address := fmt.Sprintf("user%d@example.com", len(name))
 			h.signUp(t, address)

@@ -183,28 +183,6 @@ func TestErrorsOfTheRevocation(t *testing.T) {
 	}
 }
 
-// A revocation that was decided is carried out although the client hangs up.
-func TestRevocationOutlivesItsRequest(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
-		w.signUp(t, ann)
-		stale := w.logIn(t, ann)
-		w.refresh(t, stale.RefreshToken)
-		left := w.logIn(t, ann)
-		w.advance(2 * time.Minute)
-		a, s := w.scripted(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		s.after = doing(readSession, cancel)
-		_, err := a.Refresh(ctx, stale.RefreshToken, auth.Client{})
-		require.ErrorIs(t, err, auth.ErrSessionEnded)
-		require.Error(t, ctx.Err())
-		assert.Equal(t, []string{rotateSession, readSession, revokeSession}, s.calls())
-		assert.Equal(t, auth.ReasonReuse, w.state(t, stale.SessionID).Reason)
-
-		require.NoError(t, a.Logout(ctx, left.RefreshToken))
-		assert.Equal(t, auth.ReasonLogout, w.state(t, left.SessionID).Reason)
-	})
-}
-
 // The work of the store is inside the request's deadline, or 10 s where it has none.
 func TestStoreDeadlines(t *testing.T) {
 	w, stale, _ := staleUse(t)

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -56,6 +57,17 @@ func readStore[T any](ctx context.Context, op func(context.Context) (T, error)) 
 		return err
 	})
 	return result, err
+}
+
+// decided is retry for a revocation that was decided: its own deadline bounds it, not the
+// end of ctx. That it could not be done Is ErrUnavailable, whatever the cause.
+func decided(ctx context.Context, op func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
+	defer cancel()
+	if err := retry(ctx, func() error { return op(ctx) }); err != nil {
+		return fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)
+	}
+	return nil
 }
 
 // pause waits at random for up to retryPause · 2^(try-1). It is false if ctx ended before.

@@ -9,6 +9,8 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,8 +24,8 @@ import (
 	"github.com/ostiary/auth"
 )
 
-// No token, no key and no password is in the store or in the logs, nor what a digest or
-// an encoding makes of one, whatever was done and whatever failed.
+// No token, no key and no password is in the store, in the logs or in an event, nor what
+// a digest or an encoding makes of one, whatever was done and whatever failed.
 func TestInvariant15NoSecretsKept(t *testing.T) {
 	const wrong, short, taken = "a wrong password", "Sev3n7!", "some other phrase"
 	everywhere(t, func(t *testing.T, w *world) {
@@ -60,7 +62,12 @@ func TestInvariant15NoSecretsKept(t *testing.T) {
 		require.ErrorIs(t, w.refreshError(t, expired.RefreshToken), auth.ErrTokenExpired)
 		unchanged := w.logIn(t, ann)
 
-		kept := strings.Join(append(w.dump(t), w.log.String()), "\n")
+		browsed, told := browse(t, w, wrong)
+
+		told += w.log.String()
+		assert.NotContains(t, told, "example.com", "an address")
+		assert.NotContains(t, told, "Ann Lee")
+		kept := strings.Join(append(w.dump(t), told), "\n")
 		assert.Contains(t, kept, ann, "the dump holds what is kept")
 		assert.Contains(t, kept, "an agent")
 		assert.Contains(t, w.log.String(), "an old refresh token was used again")
@@ -71,7 +78,7 @@ func TestInvariant15NoSecretsKept(t *testing.T) {
 			assertNotKept(t, kept, name, secret)
 		}
 		assert.NotRegexp(t, `eyJ[\w-]{16}`, kept, "no token at all, not even one that was answered to nobody")
-		for _, tokens := range []auth.Tokens{first, second, retried, started, expired, unchanged} {
+		for _, tokens := range append(browsed, first, second, retried, started, expired, unchanged) {
 			for name, token := range map[string]string{"access": tokens.AccessToken, "refresh": tokens.RefreshToken} {
 				_, payload, signature := segments(t, token)
 				assertNotKept(t, kept, name+" token", token)
@@ -83,6 +90,78 @@ func TestInvariant15NoSecretsKept(t *testing.T) {
 			}
 		}
 	})
+}
+
+// browse uses every route from a browser, with success and without, and returns the
+// tokens that it got, and all events in the ways in which a host may print them.
+func browse(t *testing.T, w *world, wrong string) (got []auth.Tokens, told string) {
+	t.Helper()
+	recorder := &recorder{}
+	hook := &claimsHook{claims: role{"admin"}}
+	a := w.another(t, withCookies, recorder.on, hook.on)
+	b := &tab{a.Handler(""), ownOrigin, map[string]string{}}
+	send := func(status int, method, path, body string, headers ...string) reply {
+		t.Helper()
+		r := b.do(t, method, path, body, append(headers, "User-Agent", "a browser")...)
+		assert.Equal(t, status, r.status, "%s %s: %s", method, path, r.body)
+		assert.NotContains(t, r.body, "eyJ")
+		if tokens := (auth.Tokens{AccessToken: b.cookies[accessCookie], RefreshToken: b.cookies[refreshCookie]}); tokens.RefreshToken != "" {
+			got = append(got, tokens)
+		}
+		return r
+	}
+	send(401, "POST", "/login", object(t, "email", ann, "password", wrong))
+	send(200, "POST", "/login", loginBody(t, ann))
+	send(200, "POST", "/login", loginBody(t, ann)) // beside it
+	old := b.cookies[refreshCookie]
+	send(200, "POST", "/refresh", "")
+	send(200, "POST", "/refresh", object(t, "refresh_token", old))
+	send(401, "POST", "/reauth", object(t, "password", wrong))
+	send(200, "POST", "/reauth", object(t, "password", password))
+	send(200, "GET", "/profile", "")
+	list := send(200, "GET", "/sessions", "")
+	sessions := decodeJSON[struct {
+		Sessions []struct {
+			ID      auth.SessionID `json:"id"`
+			Current bool           `json:"current"`
+		} `json:"sessions"`
+	}](t, list.body).Sessions
+	require.GreaterOrEqual(t, len(sessions), 2)
+	for _, s := range sessions[:2] {
+		if !s.Current {
+			send(200, "DELETE", "/sessions/"+s.ID.String(), "")
+		}
+	}
+	send(404, "DELETE", "/sessions/"+b.cookies[refreshCookie], "")
+	send(403, "POST", "/refresh", "", "Sec-Fetch-Site", "cross-site")
+	send(401, "POST", "/refresh", "", "Authorization", "Bearer "+b.cookies[accessCookie])
+	hook.err = errors.New("no roles")
+	send(503, "POST", "/refresh", "")
+	hook.err = nil
+	send(200, "POST", "/logout/all", `{"keep_current":true}`)
+	w.advance(2 * time.Minute)
+	send(401, "POST", "/refresh", object(t, "refresh_token", old)) // reuse
+	send(401, "POST", "/logout/all", "")
+	send(200, "POST", "/logout", "")
+	send(200, "POST", "/login", loginBody(t, ann))
+	send(200, "POST", "/logout/all", "")
+
+	kinds := map[auth.EventKind]bool{}
+	for _, e := range recorder.take() {
+		kinds[e.Kind] = true
+		told += fmt.Sprintf("%v\n%+v\n%#v\n%s\n%s%s", e, e, e, encoded(t, e), logged(e, textHandler), logged(e, jsonHandler))
+	}
+	assert.Len(t, kinds, 8, "all but signed_up and state_lost")
+	assert.Contains(t, told, "a browser")
+	return got, told
+}
+
+// encoded is a value in JSON.
+func encoded(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // assertNotKept looks for the secret, its digests, and the encodings of all of them.

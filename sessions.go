@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 	"unicode"
@@ -14,9 +13,9 @@ import (
 )
 
 // StartSession logs a user in without a password: right after sign-up, or when the host
-// has proven by other means who it is. It returns ErrUserNotFound; ErrUserChanged if the
-// user was changed meanwhile and no session was started; ErrUnavailable if the store
-// could not tell.
+// has proven by other means who it is. It returns ErrUserNotFound; ErrAccountDisabled;
+// ErrUserChanged if the user was changed meanwhile and no session was started;
+// ErrUnavailable if the store or Config.ExtraClaims could not tell.
 func (a *Authenticator) StartSession(ctx context.Context, id UserID, c Client) (Tokens, error) {
 	user, err := a.userByID(ctx, id)
 	if err != nil {
@@ -26,18 +25,25 @@ func (a *Authenticator) StartSession(ctx context.Context, id UserID, c Client) (
 }
 
 // startSession stores a session of a user that was just read. The tokens are signed
-// before, so that a signer that fails leaves nothing behind.
+// before, so that a hook or a signer that fails leaves nothing behind.
 func (a *Authenticator) startSession(ctx context.Context, user UserRecord, c Client) (Tokens, error) {
+	if user.Disabled {
+		return Tokens{}, ErrAccountDisabled
+	}
 	now := a.now()
 	session := Session{
 		ID:              newSessionID(now),
 		UserID:          user.ID,
 		AuthenticatedAt: now,
-		ExpiresAt:       now.Add(a.cfg.Tokens.IdleTTL),
+		ExpiresAt:       a.idleEnd(now, now.Add(a.cfg.Tokens.MaxTTL)),
 		MaxExpiresAt:    now.Add(a.cfg.Tokens.MaxTTL),
 		Client:          c.clean(),
 	}
-	tokens, err := a.codecs.mint(session, 1, now)
+	extra, err := a.extraClaims(ctx, session)
+	if err != nil {
+		return Tokens{}, err
+	}
+	tokens, err := a.mint(session, 1, now, extra)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -52,7 +58,21 @@ func (a *Authenticator) startSession(ctx context.Context, user UserRecord, c Cli
 	if err != nil {
 		return Tokens{}, err
 	}
+	a.emit(ctx, Event{Kind: EventLoggedIn, UserID: user.ID, SessionID: session.ID, Client: c})
 	return tokens, nil
+}
+
+// mint signs both tokens of a session at a generation, and makes sure that a browser
+// would keep them.
+func (a *Authenticator) mint(s Session, generation int64, now time.Time, extra []byte) (Tokens, error) {
+	t, err := a.codecs.mint(s, generation, now, extra)
+	if err == nil && a.cookies != nil {
+		err = a.cookies.fit(t)
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return t, nil
 }
 
 // recheckUser reads the user once more, after its session was stored: where the sessions'
@@ -60,7 +80,7 @@ func (a *Authenticator) startSession(ctx context.Context, user UserRecord, c Cli
 // that must not be is revoked, as is one whose user could not be read.
 func (a *Authenticator) recheckUser(ctx context.Context, s Session, authVersion int64) error {
 	user, err := a.userByID(ctx, s.UserID)
-	if err == nil && user.AuthVersion == authVersion {
+	if err == nil && user.AuthVersion == authVersion && !user.Disabled {
 		return nil
 	}
 	if revokeErr := a.revoke(ctx, s.ID, s.UserID, ReasonUserChanged); revokeErr != nil {
@@ -80,10 +100,10 @@ func (a *Authenticator) recheckUser(ctx context.Context, s Session, authVersion 
 //
 // It returns an error that Is ErrInvalidToken if the token is not ours or its session is
 // over; a *RateLimitError if the session was refreshed 8 times within Grace;
-// ErrUnavailable if the store could not do it or tell: a retry within Grace then gets
-// what this call would have returned; under StrictRotation it ends the session if the
-// token was replaced and every reply lost. Any other error is a fault, and nothing was
-// consumed.
+// ErrUnavailable if the store or Config.ExtraClaims could not do it or tell: a retry
+// within Grace then gets what this call would have returned; under StrictRotation it ends
+// the session if the token was replaced and every reply lost. Any other error is a fault,
+// and nothing was consumed.
 func (a *Authenticator) Refresh(ctx context.Context, refreshToken string, c Client) (Tokens, error) {
 	claims, err := a.codecs.verifyRefresh(refreshToken)
 	if err != nil {
@@ -109,43 +129,62 @@ type refresh struct {
 	*Authenticator
 	claims   refreshClaims
 	now      time.Time
+	user     UserRecord // its ID alone where the sessions' store holds the users
 	rotation Rotation
+	extra    []byte // the host's claims
 	tokens   Tokens // the successor's, signed before the store is asked for it
 }
 
 // prepare does everything that can fail, so that the rotation is the last step that can.
 func (r *refresh) prepare(ctx context.Context, c Client) error {
-	r.rotation = Rotation{
-		Session:    r.claims.session,
-		UserID:     r.claims.user,
-		Generation: r.claims.generation,
-		Now:        r.now,
-		ExpiresAt:  earlier(r.now.Add(r.cfg.Tokens.IdleTTL), r.claims.maxExpiresAt),
-		Client:     c,
-	}
-	_, _ = rand.Read(r.rotation.Attempt[:]) // crypto/rand never fails: it ends the program instead
-	if !r.cfg.InsecureNoLimits {
-		r.rotation.Window = r.cfg.Tokens.Grace
-	}
+	r.user.ID = r.claims.user
 	if !r.stores.SharedUsers {
-		user, err := r.userByID(ctx, r.claims.user)
-		if errors.Is(err, ErrUserNotFound) {
+		var err error
+		r.user, err = r.userByID(ctx, r.claims.user)
+		if errors.Is(err, ErrUserNotFound) || err == nil && r.user.Disabled {
 			return ErrSessionEnded
 		}
 		if err != nil {
 			return err
 		}
-		r.rotation.AuthVersion, r.rotation.UserCreatedAt = user.AuthVersion, user.CreatedAt
 	}
-	var err error
-	r.tokens, err = r.codecs.mint(Session{
+	r.rotation = r.newRotation(r.claims.session, r.user, r.now, c)
+	r.rotation.Generation = r.claims.generation
+	r.rotation.ExpiresAt = r.idleEnd(r.now, r.claims.maxExpiresAt)
+	r.rotation.AuthenticatedAt = r.claims.authTime // the row's, unless the store has lost writes
+	successor := Session{
 		ID:              r.claims.session,
 		UserID:          r.claims.user,
 		AuthenticatedAt: r.claims.authTime,
 		ExpiresAt:       r.rotation.ExpiresAt,
 		MaxExpiresAt:    r.claims.maxExpiresAt,
-	}, r.claims.generation+1, r.now)
+		Client:          c,
+	}
+	var err error
+	if r.extra, err = r.extraClaims(ctx, successor); err != nil {
+		return err
+	}
+	r.tokens, err = r.mint(successor, r.claims.generation+1, r.now, r.extra)
 	return err
+}
+
+// newRotation is an attempt of its own on a session of the user's. What the row or the
+// token says, Generation and ExpiresAt, is still to be set.
+func (a *Authenticator) newRotation(id SessionID, user UserRecord, now time.Time, c Client) Rotation {
+	r := Rotation{Session: id, UserID: user.ID, Now: now, Client: c}
+	_, _ = rand.Read(r.Attempt[:]) // crypto/rand never fails: it ends the program instead
+	if !a.cfg.InsecureNoLimits {
+		r.Window = a.cfg.Tokens.Grace
+	}
+	if !a.stores.SharedUsers {
+		r.AuthVersion, r.UserCreatedAt = user.AuthVersion, user.CreatedAt
+	}
+	return r
+}
+
+// idleEnd is when a session ends that is refreshed now and never again.
+func (a *Authenticator) idleEnd(now, maxExpiresAt time.Time) time.Time {
+	return earlier(now.Add(a.cfg.Tokens.IdleTTL), maxExpiresAt)
 }
 
 // run sends the rotation, judges the row where it changed nothing, and sends it again
@@ -158,13 +197,11 @@ func (r *refresh) run(ctx context.Context) (Tokens, error) {
 		var won bool
 		won, err = rotate(ctx, r.rotation)
 		if err == nil && won {
-			if recovering {
-				r.logRecovered(ctx)
-			}
+			r.emitWin(ctx, recovering)
 			return r.tokens, nil
 		}
 		if err == nil {
-			state, err := r.read(ctx)
+			state, err := r.readSession(ctx, r.claims.session)
 			if err != nil {
 				return Tokens{}, err
 			}
@@ -174,10 +211,7 @@ func (r *refresh) run(ctx context.Context) (Tokens, error) {
 			case verdictLost:
 				rotate, recovering = r.stores.Refresh.RecoverSession, true
 			default:
-				if recovering && v == verdictOwnWin {
-					r.logRecovered(ctx)
-				}
-				return r.answer(ctx, v, state)
+				return r.answer(ctx, v, state, recovering)
 			}
 		} else if !errors.Is(err, ErrUnavailable) {
 			return Tokens{}, err
@@ -187,15 +221,18 @@ func (r *refresh) run(ctx context.Context) (Tokens, error) {
 		}
 	}
 	if err == nil {
-		err = fmt.Errorf("%w: the session's row kept changing", ErrUnavailable)
+		err = errRowChanges
 	}
 	return Tokens{}, err
 }
 
-// read is the judging read.
-func (r *refresh) read(ctx context.Context) (SessionState, error) {
+// errRowChanges is the failure of a rotation that other rotations kept coming before.
+var errRowChanges = fmt.Errorf("%w: the session's row kept changing", ErrUnavailable)
+
+// readSession is the judging read. A row that is not there is a session that is over.
+func (a *Authenticator) readSession(ctx context.Context, id SessionID) (SessionState, error) {
 	state, err := readStore(ctx, func(ctx context.Context) (SessionState, error) {
-		return r.stores.Refresh.ReadSession(ctx, r.claims.session)
+		return a.stores.Refresh.ReadSession(ctx, id)
 	})
 	if errors.Is(err, ErrSessionNotFound) {
 		return SessionState{}, ErrSessionEnded
@@ -221,86 +258,110 @@ const (
 func (r *refresh) judge(s SessionState) verdict {
 	behind := s.Generation - r.claims.generation
 	switch {
-	case !r.live(s, r.claims.user, r.now, r.rotation.AuthVersion, r.rotation.UserCreatedAt):
+	case !r.live(s, r.now, r.user):
 		return verdictEnded
 	case behind == 1 && s.RotatedBy == r.rotation.Attempt:
 		return verdictOwnWin
+	case behind > RetiredKept && r.rotation.Window > 0:
+		return verdictReuse // the limit lets a generation fall so far back only after Grace
 	case behind > 0:
-		// Of a generation older than those kept, all that is known is that it retired
-		// before the oldest of them.
-		i := int(min(behind, RetiredKept)) - 1
-		if i < len(s.Retired) && !r.cfg.Tokens.StrictRotation && age(s, i) <= r.cfg.Tokens.Grace {
+		if i := kept(behind); i < len(s.Retired) && !r.cfg.Tokens.StrictRotation && age(s, i) <= r.cfg.Tokens.Grace {
 			return verdictGrace
 		}
 		return verdictReuse
 	case behind < 0:
 		return verdictLost
-	case r.rotation.Window > 0 && len(s.Retired) == RetiredKept && age(s, RetiredKept-1) <= r.rotation.Window:
+	case exhausted(s, r.rotation.Window):
 		return verdictLimited
 	default:
 		return verdictAgain
 	}
 }
 
+// kept is the place in Retired of the generation that is so many behind. Of one older
+// than those kept, all that is known is that it retired before the oldest of them.
+func kept(behind int64) int { return int(min(behind, RetiredKept)) - 1 }
+
+// exhausted says whether as many rotations as a row remembers fell into the window.
+func exhausted(s SessionState, window time.Duration) bool {
+	return window > 0 && len(s.Retired) == RetiredKept && age(s, RetiredKept-1) <= window
+}
+
+// limited is the error for a row that is exhausted.
+func limited(s SessionState, window time.Duration) error {
+	return &RateLimitError{RetryAfter: window - age(s, RetiredKept-1)}
+}
+
 // age is how long ago the i-th newest retirement was when the row was read.
 func age(s SessionState, i int) time.Duration { return max(0, s.ReadAt.Sub(s.Retired[i])) }
 
-// live says whether a row is a session that goes on, of this user. authVersion and
-// userCreatedAt are the user's where the store does not hold it.
-func (a *Authenticator) live(s SessionState, user UserID, now time.Time, authVersion int64, userCreatedAt time.Time) bool {
-	if s.UserID != user || !s.RevokedAt.IsZero() || !s.ExpiresAt.After(now) {
+// live says whether a row is a session of the user's that goes on. Of the user, ID alone
+// counts where the sessions' store holds the users.
+func (a *Authenticator) live(s SessionState, now time.Time, user UserRecord) bool {
+	switch {
+	case s.UserID != user.ID, !s.RevokedAt.IsZero(), !s.ExpiresAt.After(now):
 		return false
-	}
-	if a.stores.SharedUsers {
+	case a.stores.SharedUsers:
 		return s.UserCurrent
+	default:
+		return s.AuthVersion == user.AuthVersion && !user.Disabled && !user.CreatedAt.After(s.CreatedAt.Add(CreationSlack))
 	}
-	return s.AuthVersion == authVersion && !userCreatedAt.After(s.CreatedAt.Add(CreationSlack))
 }
 
 // answer turns a verdict that ends the call into its result.
-func (r *refresh) answer(ctx context.Context, v verdict, s SessionState) (Tokens, error) {
+func (r *refresh) answer(ctx context.Context, v verdict, s SessionState, recovering bool) (Tokens, error) {
 	switch v {
 	case verdictOwnWin, verdictGrace:
-		return r.codecs.mint(s.Session, s.Generation, r.now)
+		tokens, err := r.mint(s.Session, s.Generation, r.now, r.extra)
+		if err != nil {
+			return Tokens{}, err
+		}
+		if v == verdictOwnWin {
+			r.emitWin(ctx, recovering)
+		} else {
+			r.emit(ctx, r.behind(EventRefreshRetried, s))
+		}
+		return tokens, nil
 	case verdictReuse:
 		if err := r.revoke(ctx, s.ID, s.UserID, ReasonReuse); err != nil {
 			return Tokens{}, err
 		}
-		r.cfg.Logger.WarnContext(ctx, "auth: an old refresh token was used again: its session is revoked",
-			append(r.logAttrs(), slog.Int64("behind", s.Generation-r.claims.generation))...)
+		r.emit(ctx, r.behind(EventReuse, s))
 		return Tokens{}, ErrSessionEnded
 	case verdictLimited:
-		return Tokens{}, &RateLimitError{RetryAfter: r.rotation.Window - age(s, RetiredKept-1)}
+		return Tokens{}, limited(s, r.rotation.Window)
 	default:
 		return Tokens{}, ErrSessionEnded
 	}
 }
 
-func (r *refresh) logRecovered(ctx context.Context) {
-	r.cfg.Logger.WarnContext(ctx, "auth: the store had lost rotations of a session: recovered", r.logAttrs()...)
+// event is an event of this call's session.
+func (r *refresh) event(kind EventKind) Event {
+	return Event{Kind: kind, UserID: r.claims.user, SessionID: r.claims.session, Client: r.rotation.Client}
 }
 
-func (r *refresh) logAttrs() []any {
-	attrs := []any{
-		slog.String("user", string(r.claims.user)),
-		slog.String("session", r.claims.session.String()),
+// behind is an event about a token that the row is ahead of.
+func (r *refresh) behind(kind EventKind, s SessionState) Event {
+	e := r.event(kind)
+	e.Behind = s.Generation - r.claims.generation
+	if i := kept(e.Behind); i < len(s.Retired) {
+		e.Age = age(s, i)
 	}
-	if ip := r.rotation.Client.IP; ip.IsValid() {
-		attrs = append(attrs, slog.String("ip", ip.String()))
+	return e
+}
+
+func (r *refresh) emitWin(ctx context.Context, recovered bool) {
+	kind := EventRefreshed
+	if recovered {
+		kind = EventStateLost
 	}
-	return attrs
+	r.emit(ctx, r.event(kind))
 }
 
 // revoke ends a session for good. It was decided, so it does not hang on whether the
 // client still waits. That it could not be done Is ErrUnavailable, whatever the cause.
 func (a *Authenticator) revoke(ctx context.Context, id SessionID, user UserID, reason string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
-	defer cancel()
-	err := retry(ctx, func() error { return a.stores.Refresh.RevokeSession(ctx, id, user, reason) })
-	if err != nil {
-		return fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)
-	}
-	return nil
+	return decided(ctx, func(ctx context.Context) error { return a.stores.Refresh.RevokeSession(ctx, id, user, reason) })
 }
 
 // Logout ends the session of a refresh token that is ours, of whatever generation and
@@ -313,7 +374,11 @@ func (a *Authenticator) Logout(ctx context.Context, refreshToken string) error {
 	if err != nil {
 		return err
 	}
-	return a.revoke(ctx, claims.session, claims.user, ReasonLogout)
+	if err := a.revoke(ctx, claims.session, claims.user, ReasonLogout); err != nil {
+		return err
+	}
+	a.emit(ctx, Event{Kind: EventLoggedOut, UserID: claims.user, SessionID: claims.session})
+	return nil
 }
 
 // newSessionID is 48 bits of milliseconds, so that rows of one time lie together in the

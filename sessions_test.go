@@ -166,7 +166,6 @@ func TestFourLoginsInASecond(t *testing.T) {
 func TestLogout(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
-		const bob = "bob@example.com"
 		bobID := w.signUp(t, bob)
 		first, other := w.logIn(t, ann), w.logIn(t, ann)
 		second := w.refresh(t, first.RefreshToken)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -136,11 +137,12 @@ func (o TokenOptions) check() error {
 // has them is the user (RFC 6750). The struct redacts itself when it is printed or
 // logged; encoding it as JSON does not.
 type Tokens struct {
-	AccessToken  string
-	RefreshToken string
-	ExpiresIn    time.Duration // of the access token, from now
-	UserID       UserID
-	SessionID    SessionID
+	AccessToken      string
+	RefreshToken     string
+	ExpiresIn        time.Duration // of the access token, from now
+	RefreshExpiresIn time.Duration // of the refresh token, from now: without a refresh the session ends then
+	UserID           UserID
+	SessionID        SessionID
 }
 
 // Format writes no part of the tokens, whatever the verb.
@@ -151,16 +153,6 @@ func (t Tokens) Format(f fmt.State, _ rune) {
 // LogValue holds no part of the tokens.
 func (t Tokens) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("session", t.SessionID.String()))
-}
-
-// Claims is what a valid access token says. Its instants are whole seconds.
-type Claims struct {
-	UserID    UserID
-	SessionID SessionID
-	ID        string // jti: 128 random bits, another in every token
-	IssuedAt  time.Time
-	ExpiresAt time.Time
-	AuthTime  time.Time // when the user last proved who they are
 }
 
 // refreshClaims is what a valid refresh token says: the session at one generation. Two
@@ -197,8 +189,9 @@ func newCodecs(o TokenOptions) (codecs, error) {
 }
 
 // mint signs both tokens of a session at a generation. The access token lives from now
-// for AccessTTL, and never past the session's end.
-func (c codecs) mint(s Session, generation int64, now time.Time) (Tokens, error) {
+// for AccessTTL, and never past the session's end; extra are the members that the host
+// adds to its claims.
+func (c codecs) mint(s Session, generation int64, now time.Time, extra []byte) (Tokens, error) {
 	if s.UserID == "" || len(s.UserID) > maxUserID || !utf8.ValidString(string(s.UserID)) {
 		return Tokens{}, fmt.Errorf("auth: the store's user ID is no UTF-8 text of 1 to %d bytes", maxUserID)
 	}
@@ -221,6 +214,9 @@ func (c codecs) mint(s Session, generation int64, now time.Time) (Tokens, error)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("auth: access token: %w", err)
 	}
+	if len(extra) > 0 {
+		access = slices.Concat(access[:len(access)-1], []byte(","), extra, []byte("}"))
+	}
 	refresh, err := json.Marshal(struct {
 		Subject      UserID    `json:"sub"`
 		SessionID    SessionID `json:"sid"`
@@ -232,7 +228,10 @@ func (c codecs) mint(s Session, generation int64, now time.Time) (Tokens, error)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("auth: refresh token: %w", err)
 	}
-	t := Tokens{ExpiresIn: max(0, expiresAt.Sub(now)), UserID: s.UserID, SessionID: s.ID}
+	t := Tokens{
+		ExpiresIn: max(0, expiresAt.Sub(now)), RefreshExpiresIn: max(0, s.ExpiresAt.Sub(now)),
+		UserID: s.UserID, SessionID: s.ID,
+	}
 	if t.AccessToken, err = c.access.Sign(access); err != nil {
 		return Tokens{}, fmt.Errorf("auth: access token: %w", err)
 	}
@@ -249,7 +248,7 @@ func (c codecs) verifyAccess(text string, now time.Time) (Claims, error) {
 	if err != nil {
 		return Claims{}, tokenError(err)
 	}
-	object, err := strictjson.Parse(payload, "iss", "aud", "sub", "iat", "exp", "nbf", "jti", "sid", "auth_time")
+	object, err := strictjson.Parse(payload, ourClaims...)
 	if err != nil {
 		return Claims{}, ErrTokenMalformed
 	}
@@ -261,6 +260,7 @@ func (c codecs) verifyAccess(text string, now time.Time) (Claims, error) {
 		IssuedAt:  r.instant("iat"),
 		ExpiresAt: r.instant("exp"),
 		AuthTime:  r.instant("auth_time"),
+		payload:   string(payload),
 	}
 	if r.text("iss") != c.options.Issuer || r.text("aud") != c.options.Audience || !r.ok {
 		return Claims{}, ErrTokenMalformed

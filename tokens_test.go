@@ -62,7 +62,7 @@ func TestAccessTokenClaims(t *testing.T) {
 				IssuedAt:  time.Unix(test.iat, 0).UTC(),
 				ExpiresAt: time.Unix(test.iat+20*60, 0).UTC(),
 				AuthTime:  time.Unix(began, 0).UTC(),
-			}, claims)
+			}, ours(claims))
 		}
 		assert.NotEqual(t, ids[0], ids[1])
 		assert.Equal(t, 20*time.Minute, tokens.ExpiresIn)

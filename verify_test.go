@@ -107,6 +107,13 @@ func TestAccessTokenClaimsAreStrict(t *testing.T) {
 	})
 }
 
+// ours are the claims without the host's, which only Decode tells.
+func ours(c auth.Claims) auth.Claims {
+	return auth.Claims{
+		UserID: c.UserID, SessionID: c.SessionID, ID: c.ID, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime,
+	}
+}
+
 // Hosts add claims of their own to access tokens. Refresh tokens are ours alone.
 func TestOtherClaims(t *testing.T) {
 	w := onMemory(t)
@@ -120,7 +127,7 @@ func TestOtherClaims(t *testing.T) {
 		access = access.with(other.name, other.value)
 		got, err := w.Verify(accessJWS(access.String()))
 		require.NoError(t, err, other.name)
-		assert.Equal(t, want, got)
+		assert.Equal(t, ours(want), ours(got))
 	}
 	for _, other := range append(others.without("gen"), member{"iat", "1"}, member{"nbf", "1"}, member{"iss", `"auth"`}, member{"aud", `"auth"`}, member{"jti", `"x"`}) {
 		_, err := w.Refresh(t.Context(), refreshJWS(refresh.with(other.name, other.value).String()), auth.Client{})

@@ -127,6 +127,19 @@ func (o Object) Int64(name string) (int64, bool) {
 	return n, true
 }
 
+// Bool returns the member's truth value. It is false and false if the member is absent or
+// neither true nor false.
+func (o Object) Bool(name string) (value, ok bool) {
+	switch string(o.member(name).literal) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	default:
+		return false, false
+	}
+}
+
 // Unknown says whether the object has a member whose name is not among the known ones.
 func (o Object) Unknown() bool {
 	return o.unknown

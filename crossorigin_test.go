@@ -1,0 +1,441 @@
+package auth_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ostiary/auth"
+)
+
+const trustedOrigin = "https://app.example.com:8443"
+
+func trusting(origins ...string) func(*auth.Config) {
+	return func(c *auth.Config) { c.Cookies = &auth.CookieOptions{TrustedOrigins: origins} }
+}
+
+// provenance is what is made of a request by what its headers say of where it comes from.
+type provenance int
+
+const (
+	homely  provenance = iota // it may change something
+	foreign                   // it may not
+	unknown                   // it may, unless it carries our cookies
+)
+
+// crossOriginRows are all the values of Sec-Fetch-Site with all those of Origin.
+func crossOriginRows() []struct {
+	site string
+	rows map[string]provenance
+} {
+	return []struct {
+		site string
+		rows map[string]provenance // by Origin
+	}{
+		{"", map[string]provenance{"": unknown, ownOrigin: homely, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
+		{"same-origin", map[string]provenance{"": homely, ownOrigin: homely, trustedOrigin: homely, "https://other.example": homely, "null": homely}},
+		{"none", map[string]provenance{"": homely, ownOrigin: homely, trustedOrigin: homely, "https://other.example": homely, "null": homely}},
+		{"same-site", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
+		{"cross-site", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
+		{"garbage", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
+		{"Same-Origin", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
+	}
+}
+
+// The carriers of a request's token.
+const (
+	byCookie = iota
+	byBearer
+	byBoth    // the bearer counts
+	byNeither // no token at all
+	carriers
+)
+
+var allMethods = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
+
+func unsafeMethod(method string) bool {
+	return method != "GET" && method != "HEAD" && method != "OPTIONS"
+}
+
+// carrying sends a request from that site and origin, with the tokens by that carrier.
+func carrying(t *testing.T, h http.Handler, method, path string, tokens auth.Tokens, carrier int, site, origin string) reply {
+	t.Helper()
+	r := newRequest(t, method, ownOrigin+path, "")
+	if site != "" {
+		r.Header.Set("Sec-Fetch-Site", site)
+	}
+	if origin != "" {
+		r.Header.Set("Origin", origin)
+	}
+	if carrier == byCookie || carrier == byBoth {
+		r.Header.Set("Cookie", accessCookie+"="+tokens.AccessToken+"; "+refreshCookie+"="+tokens.RefreshToken)
+	}
+	if carrier == byBearer || carrier == byBoth {
+		bearer := tokens.AccessToken
+		if path == "/refresh" || path == "/logout" {
+			bearer = tokens.RefreshToken
+		}
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	return direct(t, h, r)
+}
+
+// refuses says whether such a request is answered with 403.
+func (p provenance) refuses(method string, carrier int) bool {
+	return unsafeMethod(method) && (carrier == byCookie && p != homely || carrier == byNeither && p == foreign)
+}
+
+func assertCrossOrigin(t *testing.T, got reply, context ...any) {
+	t.Helper()
+	assert.Equal(t, http.StatusForbidden, got.status, context...)
+	assert.Equal(t, message{Code: "cross_origin", Message: "Forbidden: cross-origin request"}, got.message(t), context...)
+	assertNoCookies(t, got)
+}
+
+// On our routes.
+func TestCrossOriginOnRoutes(t *testing.T) {
+	const sessionPath = "/sessions/"
+	w := onMemory(t, trusting(trustedOrigin), noLimits)
+	id := w.signUp(t, ann)
+	h := w.Handler("")
+	routes := map[string]map[string][carriers]int{ // the status of each method that there is, if it is not refused
+		"/signup":     {"POST": {422, 422, 422, 422}},
+		"/login":      {"POST": {422, 422, 422, 422}},
+		"/profile":    {"GET": {200, 200, 200, 401}},
+		"/refresh":    {"GET": {401, 200, 200, 401}, "POST": {200, 200, 200, 401}},
+		"/logout":     {"POST": {200, 200, 200, 401}},
+		"/logout/all": {"POST": {200, 200, 200, 401}},
+		"/sessions":   {"GET": {200, 200, 200, 401}},
+		sessionPath:   {"DELETE": {200, 200, 200, 401}},
+		"/reauth":     {"POST": {422, 422, 422, 401}},
+	}
+	start := func() auth.Tokens {
+		tokens, err := w.StartSession(t.Context(), id, auth.Client{})
+		require.NoError(t, err)
+		return tokens
+	}
+	tokens := start()
+	for _, by := range crossOriginRows() {
+		for origin, from := range by.rows {
+			for path, served := range routes {
+				for _, method := range allMethods {
+					for carrier := range carriers {
+						at := path
+						if path == sessionPath {
+							at += tokens.SessionID.String()
+						}
+						statuses, ok := served[method]
+						want := statuses[carrier]
+						if !ok {
+							want = http.StatusMethodNotAllowed
+						} else if from.refuses(method, carrier) {
+							want = http.StatusForbidden
+						}
+						row := w.row(t, tokens.SessionID)
+						got := carrying(t, h, method, at, tokens, carrier, by.site, origin)
+						require.Equal(t, want, got.status, "%s %s, carrier %d, Sec-Fetch-Site %q, Origin %q", method, path, carrier, by.site, origin)
+						if want == http.StatusForbidden {
+							assertCrossOrigin(t, got)
+						}
+						if after := w.row(t, tokens.SessionID); want != http.StatusOK {
+							require.Equal(t, row, after)
+						} else if !after.RevokedAt.IsZero() {
+							tokens = start()
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Routes one by one are those of Handler.
+func TestCrossOriginOnSingleRoutes(t *testing.T) {
+	w := onMemory(t, withCookies)
+	w.signUp(t, ann)
+	tokens := w.logIn(t, ann)
+	for _, route := range w.Routes("/api") {
+		path := strings.Replace(route.Path, "{id}", tokens.SessionID.String(), 1)
+		got := carrying(t, route.Handler, route.Method, path, tokens, byCookie, "cross-site", "https://other.example")
+		if unsafeMethod(route.Method) {
+			assertCrossOrigin(t, got, route.Path)
+		} else {
+			assert.NotEqual(t, http.StatusForbidden, got.status, route.Path)
+		}
+	}
+	assert.Equal(t, int64(1), w.state(t, tokens.SessionID).Generation)
+	assert.True(t, w.state(t, tokens.SessionID).RevokedAt.IsZero())
+}
+
+// On a host's routes, behind each guard.
+func TestCrossOriginOnHostsRoutes(t *testing.T) {
+	w := onMemory(t, trusting(trustedOrigin))
+	w.signUp(t, ann)
+	tokens := w.logIn(t, ann)
+	for name, guard := range guards(w) {
+		called := 0
+		h := guard(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { called++; whoami(rw, r) }))
+		for _, by := range crossOriginRows() {
+			for origin, from := range by.rows {
+				for _, method := range append(allMethods, "TRACE", "PURGE") {
+					for carrier := range carriers {
+						before := called
+						got := carrying(t, h, method, "/orders", tokens, carrier, by.site, origin)
+						want := http.StatusOK
+						switch {
+						case carrier == byNeither && name == "Optional": // the host's own to refuse
+						case carrier == byNeither:
+							want = http.StatusUnauthorized
+						case from.refuses(method, carrier):
+							want = http.StatusForbidden
+							assertCrossOrigin(t, got)
+						}
+						require.Equal(t, want, got.status, "%s, %s, carrier %d, Sec-Fetch-Site %q, Origin %q", name, method, carrier, by.site, origin)
+						require.Equal(t, want == http.StatusOK, called > before)
+						if carrier == byNeither && name == "Optional" {
+							require.Equal(t, "anonymous", got.body)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Where Sec-Fetch-Site says nothing, Origin is compared whole.
+func TestCrossOriginOrigins(t *testing.T) {
+	w := onMemory(t, trusting("https://app.example.com", "https://app.example.com:8443"))
+	w.signUp(t, ann)
+	tokens := w.logIn(t, ann)
+	h := w.Require(http.HandlerFunc(whoami))
+	for origin, passes := range map[string]bool{
+		"https://app.example.com":           true,
+		"https://app.example.com:8443":      true,
+		ownOrigin:                           true,
+		"http://app.example.com":            false,
+		"https://app.example.com:443":       false,
+		"https://app.example.com:8444":      false,
+		"https://app.example.com/":          false,
+		"https://APP.example.com":           false,
+		"https://app.example.com.":          false,
+		"https://app.example.com.other.com": false,
+		"https://xapp.example.com":          false,
+		"https://sub.app.example.com":       false,
+		"https://other.example.com":         false,
+		"https://example.com:8080":          false,
+		"https://example.com.other.com":     false,
+		"https://com":                       false,
+		"app.example.com":                   false,
+		"chrome-extension://abc":            false,
+		"NULL":                              false,
+		"*":                                 false,
+	} {
+		for _, site := range []string{"", "cross-site"} {
+			want := passes && (site == "" || origin != ownOrigin)
+			got := carrying(t, h, "POST", "/", tokens, byCookie, site, origin)
+			assert.Equal(t, want, got.status == http.StatusOK, "Sec-Fetch-Site %q, Origin %q", site, origin)
+		}
+	}
+}
+
+// Any cookie of ours makes a request tell where it comes from.
+func TestCrossOriginOfAnyCookie(t *testing.T) {
+	w := onMemory(t, withCookies)
+	for _, cookies := range []string{
+		accessCookie + "=x", refreshCookie + "=x", accessCookie + "=x; " + accessCookie + "=x", refreshCookie + "=; " + refreshCookie + "=",
+	} {
+		for _, path := range []string{"/login", "/signup", "/refresh", "/logout", "/logout/all", "/reauth"} {
+			got := direct(t, w.Handler(""), newRequest(t, "POST", ownOrigin+path, "", "Cookie", cookies))
+			assertCrossOrigin(t, got, path, cookies)
+		}
+	}
+	got := direct(t, w.Handler(""), newRequest(t, "POST", ownOrigin+"/login", "", "Cookie", "a=b; auth-access=x; "+accessCookie+"="))
+	assert.Equal(t, http.StatusUnprocessableEntity, got.status, "none of ours")
+}
+
+// Only a bearer token frees a request from telling where it comes from: browsers send
+// other credentials by themselves.
+func TestCrossOriginOfOtherCredentials(t *testing.T) {
+	w := onMemory(t, withCookies)
+	w.signUp(t, ann)
+	for _, header := range []string{"Basic YTpi", "Bearer", "Bearer a b", "Negotiate abc", ""} {
+		got := direct(t, w.Handler(""), newRequest(t, "POST", ownOrigin+"/login", loginBody(t, ann), "Authorization", header, "Sec-Fetch-Site", "cross-site"))
+		assertCrossOrigin(t, got, header)
+	}
+}
+
+// A page of another origin logs nobody in as somebody else.
+func TestCrossOriginLogin(t *testing.T) {
+	w := onMemory(t, withCookies)
+	w.signUp(t, ann)
+	a, script := w.scripted(t, withCookies)
+	h := a.Handler("")
+	for _, headers := range [][]string{
+		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site", "Origin", "https://evil.example.com"},
+		{"Origin", "https://other.example"},
+		{"Origin", "null"},
+		{"Origin", "https://other.example", "Cookie", accessCookie + "=x"},
+	} {
+		for _, path := range []string{"/login", "/signup"} {
+			assertCrossOrigin(t, direct(t, h, newRequest(t, "POST", ownOrigin+path, signupBody(t, ann), headers...)), path, headers)
+		}
+	}
+	assert.Empty(t, script.calls())
+	got := direct(t, h, newRequest(t, "POST", ownOrigin+"/login", loginBody(t, ann)))
+	assert.Equal(t, http.StatusOK, got.status, "a program that keeps cookies")
+}
+
+func TestNewChecksTrustedOrigins(t *testing.T) {
+	const form, secure, port = "it must be scheme://host", "it must begin with https://", "browsers leave the default port out"
+	for origin, want := range map[string]string{
+		"https://app.example.com":             "",
+		"https://app.example.com:8443":        "",
+		"https://app-2.example.com:1":         "",
+		"https://localhost":                   "",
+		"https://xn--bcher-kva.example":       "",
+		"https://192.0.2.1:8443":              "",
+		"https://[2001:db8::1]":               "",
+		"https://[2001:db8::1]:8443":          "",
+		"":                                    form,
+		" ":                                   form,
+		"null":                                form,
+		"*":                                   form,
+		"https":                               form,
+		"https:":                              form,
+		"https://":                            form,
+		"https:///":                           form,
+		"https://:8443":                       form,
+		"//app.example.com":                   form,
+		"app.example.com":                     form,
+		"app.example.com:8443":                form,
+		"https:app.example.com":               form,
+		"https://app.example.com/":            form,
+		"https://app.example.com/path":        form,
+		"https://app.example.com?":            form,
+		"https://app.example.com?a=b":         form,
+		"https://app.example.com#":            form,
+		"https://app.example.com#a":           form,
+		"https://*.example.com":               form,
+		"https://*":                           form,
+		"https://App.example.com":             form,
+		"HTTPS://app.example.com":             form,
+		"https://user@app.example.com":        form,
+		"https://user:pass@app.example.com":   form,
+		"https://@app.example.com":            form,
+		" https://app.example.com":            form,
+		"https://app.example.com ":            form,
+		"https://app example.com":             form,
+		"https://app.example.com\n":           form,
+		"https://bücher.example":              form,
+		"https://b%C3%BCcher.example":         form,
+		"https://app.example.com\\":           form,
+		"https://app.example.com.":            form,
+		"https://.example.com":                form,
+		"https://app..example.com":            form,
+		"https://.":                           form,
+		"https://app.example.com:":            port,
+		"https://app.example.com:443":         port,
+		"https://app.example.com:0443":        form,
+		"https://app.example.com:08443":       form,
+		"https://app.example.com:0":           form,
+		"https://app.example.com:65536":       form,
+		"https://app.example.com:port":        form,
+		"https://app.example.com:-1":          form,
+		"https://a:1:2":                       form,
+		"https://2001:db8::1":                 form,
+		"https://[]":                          form,
+		"https://[::1":                        form,
+		"https://::1]":                        form,
+		"https://[2001:DB8::1]":               form,
+		"https://[2001:db8:0:0:0:0:0:1]":      form,
+		"https://[2001:db8::0001]":            form,
+		"https://[fe80::1%25eth0]":            form,
+		"https://[::ffff:192.0.2.1]":          form,
+		"https://[192.0.2.1]":                 form,
+		"https://192.0.2.01":                  form,
+		"https://192.0.2":                     form,
+		"https://3221225985":                  form,
+		"https://[app.example.com]":           form,
+		"http://app.example.com":              secure,
+		"http://localhost":                    secure,
+		"http://127.0.0.1:3000":               secure,
+		"ws://app.example.com":                secure,
+		"ftp://app.example.com":               secure,
+		"file://":                             form,
+		"capacitor://localhost":               secure,
+		"chrome-extension://abcdefgh":         secure,
+		"javascript:alert(1)":                 form,
+		"https://app.example.com,https://b.c": form,
+	} {
+		cfg := goodConfig()
+		cfg.Cookies = &auth.CookieOptions{TrustedOrigins: []string{origin}}
+		_, err := auth.New(memStores(), cfg)
+		if want == "" {
+			require.NoError(t, err, origin)
+			continue
+		}
+		require.Error(t, err, "%q", origin)
+		assert.ErrorContains(t, err, "auth: Config.Cookies.TrustedOrigins: ")
+		assert.ErrorContains(t, err, want, "%q", origin)
+		assert.NotContains(t, err.Error(), "\n")
+	}
+}
+
+// For development without TLS a page of this machine may be trusted.
+func TestNewChecksTrustedOriginsForDevelopment(t *testing.T) {
+	for origin, ok := range map[string]bool{
+		"http://localhost:3000":             true,
+		"http://localhost":                  true,
+		"http://127.0.0.1:3000":             true,
+		"http://[::1]:3000":                 true,
+		"https://app.example.com":           true,
+		"http://localhost:80":               false,
+		"http://localhost:3000/":            false,
+		"http://app.example.com":            false,
+		"http://localhost.example.com:3000": false,
+		"http://10.0.0.1:3000":              false,
+		"ws://localhost:3000":               false,
+	} {
+		cfg := goodConfig()
+		cfg.Cookies, cfg.InsecureCookies = &auth.CookieOptions{TrustedOrigins: []string{origin}}, true
+		_, err := auth.New(memStores(), cfg)
+		assert.Equal(t, ok, err == nil, "%s: %v", origin, err)
+	}
+}
+
+func TestNewReportsEveryProblemOfCookies(t *testing.T) {
+	cfg := goodConfig()
+	cfg.HashCost, cfg.InsecureTutorialMode = 9, true
+	cfg.Cookies = &auth.CookieOptions{TrustedOrigins: []string{"https://a.example/", "https://good.example", "null", "http://b.example"}}
+	_, err := auth.New(auth.Stores{}, cfg)
+	require.Error(t, err)
+	for _, want := range []string{
+		`"https://a.example/"`, `"null"`, `"http://b.example"`, "Config.HashCost", "Stores.Users", "Stores.Refresh",
+		"Config.Cookies is set beside InsecureTutorialMode",
+	} {
+		assert.ErrorContains(t, err, want)
+	}
+	assert.NotContains(t, err.Error(), "good.example")
+
+	cfg = goodConfig()
+	cfg.InsecureCookies = true
+	_, err = auth.New(memStores(), cfg)
+	require.EqualError(t, err, "auth: Config.InsecureCookies is set without Config.Cookies")
+}
+
+// What is done to the origins afterwards changes nothing.
+func TestCookieOptionsAreCopied(t *testing.T) {
+	options := &auth.CookieOptions{TrustedOrigins: []string{"https://app.example.com"}}
+	w := onMemory(t, func(c *auth.Config) { c.Cookies = options })
+	w.signUp(t, ann)
+	tokens := w.logIn(t, ann)
+	h := w.Require(http.HandlerFunc(whoami))
+	options.TrustedOrigins[0] = "https://other.example"
+	*options = auth.CookieOptions{TrustedOrigins: []string{"https://other.example"}}
+	assert.Equal(t, http.StatusOK, carrying(t, h, "POST", "/", tokens, byCookie, "cross-site", "https://app.example.com").status)
+	assertCrossOrigin(t, carrying(t, h, "POST", "/", tokens, byCookie, "cross-site", "https://other.example"))
+}

@@ -1,0 +1,94 @@
+package auth
+
+import (
+	"context"
+	"errors"
+)
+
+// Reauthenticate has a user prove once more who they are, with the password, in a session
+// that goes on: it returns new tokens of it whose AuthTime is now, which RequireWith's
+// MaxAuthAge asks for (RFC 9470). The claims are those of the session's access token, as
+// Verify or FromContext gave them. The session's refresh token is replaced, so that a
+// refresh that is under way gets the new AuthTime too; under StrictRotation, which has no
+// grace for it, it ends the session.
+//
+// It returns a *ValidationError for what can be nobody's password; ErrInvalidCredentials
+// if it is wrong, or another since the session began; ErrSessionEnded; a *RateLimitError as Refresh does; ErrUnavailable if
+// the store or Config.ExtraClaims could not do it or tell.
+func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, password string, c Client) (Tokens, error) {
+	password = a.trim(password)
+	if problem := a.loginPasswordProblem(password); problem != "" {
+		return Tokens{}, &ValidationError{Fields: map[string]string{"password": problem}}
+	}
+	user, err := a.userByID(ctx, claims.UserID)
+	if errors.Is(err, ErrUserNotFound) {
+		return Tokens{}, ErrSessionEnded
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	event := Event{Kind: EventLoginFailed, UserID: user.ID, SessionID: claims.SessionID, Client: c}
+	if !a.checkPassword(ctx, user, password) {
+		event.Reason = ReasonWrongPassword
+		a.emit(ctx, event)
+		return Tokens{}, ErrInvalidCredentials
+	}
+	ctx, cancel := withStoreDeadline(ctx)
+	defer cancel()
+	tokens, err := a.reauthenticate(ctx, user, claims.SessionID, c.clean())
+	if err != nil {
+		return Tokens{}, err
+	}
+	event.Kind = EventReauthenticated
+	a.emit(ctx, event)
+	return tokens, nil
+}
+
+// reauthenticate rotates the session, whatever its generation. Where a refresh came
+// before it, it begins anew; the limit of rotations within Grace bounds how often.
+func (a *Authenticator) reauthenticate(ctx context.Context, user UserRecord, id SessionID, c Client) (Tokens, error) {
+	now := a.now()
+	r := a.newRotation(id, user, now, c)
+	r.AuthenticatedAt = now
+	var tokens Tokens
+	for races, failures := 0, 0; ; {
+		state, err := a.readSession(ctx, id)
+		switch {
+		case err != nil:
+			return Tokens{}, err
+		case !a.live(state, now, user):
+			return Tokens{}, ErrSessionEnded
+		case state.AuthVersion != user.AuthVersion: // the password that was checked is an older one
+			return Tokens{}, ErrInvalidCredentials
+		case state.RotatedBy == r.Attempt: // the reply to the last try was lost on the way
+			return tokens, nil
+		case exhausted(state, r.Window):
+			return Tokens{}, limited(state, r.Window)
+		}
+		r.Generation, r.ExpiresAt = state.Generation, a.idleEnd(now, state.MaxExpiresAt)
+		next := state.Session
+		next.AuthenticatedAt, next.ExpiresAt, next.Client = now, r.ExpiresAt, c
+		extra, err := a.extraClaims(ctx, next)
+		if err != nil {
+			return Tokens{}, err
+		}
+		if tokens, err = a.mint(next, r.Generation+1, now, extra); err != nil {
+			return Tokens{}, err
+		}
+		won, err := a.stores.Refresh.RotateSession(ctx, r)
+		switch {
+		case err == nil && won:
+			return tokens, nil
+		case err == nil:
+			races++
+			err = errRowChanges
+		case errors.Is(err, ErrUnavailable):
+			failures++
+		default:
+			return Tokens{}, err
+		}
+		if races > RetiredKept || failures == storeTries || !pause(ctx, 1) {
+			return Tokens{}, err
+		}
+	}
+}
