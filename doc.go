@@ -19,23 +19,22 @@
 // # Security model
 //
 // An access token is a short-lived JWT (RFC 9068) that is checked without the store. A
-// refresh token is a JWT that names a session's row and a generation: the row says which
-// generation is valid, so nothing in the database can be presented as a token, and a
-// token's successor can be made again when the reply that held it was lost.
+// refresh token is a JWT that names a session's row and a generation; the row says which
+// is valid, so nothing in the database can be presented. With [CookieOptions], browsers
+// keep both from scripts, and requests that another origin's page made are refused.
 //
 // A refresh is one conditional UPDATE. Of many at once one wins, and all are answered
 // with the same successor. An old token is answered so for [TokenOptions].Grace; its use
 // after that, and before it expires, ends the session. A thief who uses a stolen token
-// within the grace shares the session until one of the two falls behind.
+// within the grace shares the session until one of the two falls behind: docs/refresh.md.
 //
-// A session ends when its user's AuthVersion moves: with a change of the password, a
-// disabling, a deletion. Access tokens then live on until they expire, 20 minutes by
-// default, save where RequireWith's Live asks the store.
+// Sessions end by Logout, by the user's list of them, and when the user's AuthVersion
+// moves: by another password, a disabling, a deletion. Access tokens live on until they
+// expire, 20 minutes by default, save where RequireWith's Live asks the store.
 //
 // A user's row may have been created at most 5 minutes ([CreationSlack]) after the
 // session or the access token that names it, so that an ID which a failover gives again
-// opens nothing that was issued before. A refresh, Live, the route /profile and Profile
-// look; a plain Require asks no store and cannot.
+// opens nothing that was issued before. A plain Require asks no store and cannot look.
 //
 // Unknown addresses and wrong passwords are answered alike, after the same work. Signing
 // up does tell whether an address is taken.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/ostiary/auth"
 	"github.com/ostiary/auth/memstore"
@@ -23,15 +25,38 @@ func newKey() auth.Key {
 }
 
 // newExample is an Authenticator with cheap hashes, so that the examples run quickly.
-func newExample() *auth.Authenticator {
-	a, err := auth.New(memstore.New(memstore.Options{}).Stores(), auth.Config{
+func newExample(changes ...func(*auth.Config)) *auth.Authenticator {
+	cfg := auth.Config{
 		Tokens:   auth.TokenOptions{AccessKeys: []auth.Key{newKey()}, RefreshKeys: []auth.Key{newKey()}},
 		HashCost: 4, InsecureHashCost: true,
-	})
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	a, err := auth.New(memstore.New(memstore.Options{}).Stores(), cfg)
 	if err != nil {
 		log.Fatal(err)
 	}
 	return a
+}
+
+// newUser signs Ann up.
+func newUser(a *auth.Authenticator) auth.UserID {
+	user, err := a.Signup(context.Background(), auth.SignupInput{Name: "Ann Lee", Email: "ann@example.com", Password: "correct horse"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return user.ID
+}
+
+// startSession logs a user in.
+func startSession(a *auth.Authenticator, id auth.UserID) auth.Tokens {
+	tokens, err := a.StartSession(context.Background(), id, auth.Client{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return tokens
 }
 
 // The keys are all that a Config needs. Whatever is wrong with it, New says at once.
@@ -130,9 +155,7 @@ func ExampleAuthenticator_Signup() {
 func ExampleAuthenticator_Login() {
 	a := newExample()
 	ctx := context.Background()
-	if _, err := a.Signup(ctx, auth.SignupInput{Name: "Ann Lee", Email: "ann@example.com", Password: "correct horse"}); err != nil {
-		log.Fatal(err)
-	}
+	newUser(a)
 
 	tokens, err := a.Login(ctx, auth.LoginInput{Email: "ANN@example.com", Password: "correct horse"})
 	fmt.Println(tokens.UserID, tokens.ExpiresIn, err)
@@ -155,14 +178,7 @@ func ExampleAuthenticator_Login() {
 func ExampleAuthenticator_Refresh() {
 	a := newExample()
 	ctx := context.Background()
-	user, err := a.Signup(ctx, auth.SignupInput{Name: "Ann Lee", Email: "ann@example.com", Password: "correct horse"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	first, err := a.StartSession(ctx, user.ID, auth.Client{})
-	if err != nil {
-		log.Fatal(err)
-	}
+	first := startSession(a, newUser(a))
 
 	second, err := a.Refresh(ctx, first.RefreshToken, auth.Client{})
 	fmt.Println(second.RefreshToken != first.RefreshToken, err)
@@ -179,6 +195,170 @@ func ExampleAuthenticator_Refresh() {
 	// true
 }
 
+// A user sees where they are logged in, ends one session or all others, and the host ends
+// every one.
+func ExampleAuthenticator_Sessions() {
+	a := newExample()
+	ctx := context.Background()
+	ann := newUser(a)
+	lost, phone, laptop := startSession(a, ann), startSession(a, ann), startSession(a, ann)
+	count := func() int {
+		sessions, err := a.Sessions(ctx, ann, laptop.SessionID)
+		if err != nil {
+			log.Fatal(err)
+		}
+		return len(sessions)
+	}
+	fmt.Println(count())
+
+	fmt.Println(a.RevokeSession(ctx, ann, lost.SessionID), count())
+	fmt.Println(a.LogoutAll(ctx, ann, laptop.SessionID), count())
+	_, err := a.Refresh(ctx, phone.RefreshToken, auth.Client{})
+	fmt.Println(errors.Is(err, auth.ErrSessionEnded))
+
+	fmt.Println(a.DisableUser(ctx, ann), count())
+	_, err = a.Login(ctx, auth.LoginInput{Email: "ann@example.com", Password: "correct horse"})
+	fmt.Println(errors.Is(err, auth.ErrAccountDisabled))
+	// Output:
+	// 3
+	// <nil> 2
+	// <nil> 1
+	// true
+	// <nil> 0
+	// true
+}
+
+// After a backup was restored, and before the first request: see docs/restore.md.
+func ExampleAuthenticator_RevokeAllSessions() {
+	a := newExample()
+	ctx := context.Background()
+	ann := newUser(a)
+	restored := startSession(a, ann)
+
+	revoked, err := a.RevokeAllSessions(ctx, time.Now())
+	fmt.Println(revoked, err)
+
+	_, err = a.Refresh(ctx, restored.RefreshToken, auth.Client{})
+	fmt.Println(errors.Is(err, auth.ErrSessionEnded))
+	_, err = a.Refresh(ctx, startSession(a, ann).RefreshToken, auth.Client{})
+	fmt.Println(err)
+	// Output:
+	// 1 <nil>
+	// true
+	// <nil>
+}
+
+// A ticker calls it now and then: examples/mysql has one.
+func ExampleAuthenticator_PurgeSessions() {
+	now := time.Now()
+	a := newExample(func(cfg *auth.Config) { cfg.Now = func() time.Time { return now } })
+	startSession(a, newUser(a))
+	for range 2 {
+		purged, err := a.PurgeSessions(context.Background(), 0)
+		fmt.Println(purged, err)
+		now = now.Add(26 * time.Hour) // more than IdleTTL and an hour
+	}
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+}
+
+// A route for what needs more than a valid access token: its session must go on, and its
+// user have proven who they are not long ago.
+func ExampleAuthenticator_RequireWith() {
+	now := time.Now()
+	a := newExample(func(cfg *auth.Config) { cfg.Now = func() time.Time { return now } })
+	tokens := startSession(a, newUser(a))
+
+	recent := a.RequireWith(auth.Requirement{Live: true, MaxAuthAge: 10 * time.Minute})
+	payout := recent(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "paid") }))
+	try := func() {
+		r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/payout", nil)
+		r.Header.Set("Authorization", "Bearer "+tokens.AccessToken)
+		w := httptest.NewRecorder()
+		payout.ServeHTTP(w, r)
+		fmt.Println(w.Code, w.Body)
+	}
+	try()
+	now = now.Add(15 * time.Minute)
+	try()
+
+	claims, err := a.Verify(tokens.AccessToken) // or FromContext, behind a guard
+	if err != nil {
+		log.Fatal(err)
+	}
+	tokens, err = a.Reauthenticate(context.Background(), claims, "correct horse", auth.Client{})
+	fmt.Println(err)
+	try()
+	// Output:
+	// 200 paid
+	// 401 {"status":401,"code":"insufficient_user_authentication","message":"Please authenticate again"}
+	// <nil>
+	// 200 paid
+}
+
+// access is what a host says of its users in their access tokens.
+type access struct {
+	Roles []string `json:"roles"`
+}
+
+// The host's claims are made anew with every access token, and read back where it is used.
+func ExampleClaims_Decode() {
+	rolesOf := func(context.Context, auth.UserID) ([]string, error) { return []string{"editor"}, nil }
+	a := newExample(func(cfg *auth.Config) {
+		cfg.ExtraClaims = func(ctx context.Context, id auth.UserID, _ auth.Session) (any, error) {
+			roles, err := rolesOf(ctx, id)
+			return access{Roles: roles}, err
+		}
+	})
+	claims, err := a.Verify(startSession(a, newUser(a)).AccessToken)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var user access
+	fmt.Println(claims.Decode(&user), user.Roles)
+	// Output: <nil> [editor]
+}
+
+// The host is told of what happens to sessions: here, that a refresh token was used twice.
+func ExampleEvent() {
+	a := newExample(func(cfg *auth.Config) {
+		cfg.Tokens.StrictRotation = true
+		cfg.OnEvent = func(_ context.Context, e auth.Event) {
+			fmt.Println(e.Kind, e.UserID, e.Behind)
+		}
+	})
+	tokens := startSession(a, newUser(a))
+	for range 2 {
+		_, _ = a.Refresh(context.Background(), tokens.RefreshToken, auth.Client{})
+	}
+	// Output:
+	// signed_up 1 0
+	// logged_in 1 0
+	// refreshed 1 0
+	// reuse 1 1
+}
+
+// A browser app's tokens are in cookies, and its bodies hold none.
+func ExampleCookieOptions() {
+	a := newExample(func(cfg *auth.Config) { cfg.Cookies = &auth.CookieOptions{} })
+	newUser(a)
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/api/login",
+		strings.NewReader(`{"email":"ann@example.com","password":"correct horse"}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Sec-Fetch-Site", "same-origin") // as browsers do
+	w := httptest.NewRecorder()
+	a.Handler("/api").ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Body)
+	for _, cookie := range w.Result().Cookies() {
+		fmt.Println(cookie.Name, cookie.Path, cookie.HttpOnly, cookie.Secure)
+	}
+	// Output:
+	// 200 {"status":200,"expires_in":1200}
+	// __Host-auth-access / true true
+	// __Host-auth-refresh / true true
+}
+
 // cors lets pages of one other origin use the API.
 func cors(origin string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -186,7 +366,7 @@ func cors(origin string, next http.Handler) http.Handler {
 		if r.Header.Get("Origin") == origin {
 			w.Header().Set("Access-Control-Allow-Origin", origin)
 			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-			w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
+			w.Header().Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
 			w.Header().Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
 		}
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {

@@ -29,7 +29,7 @@ func TestQuickstartLines(t *testing.T) {
 	}
 	for name, path := range paths {
 		t.Run(name, func(t *testing.T) {
-			p, _ := serve(t, nil, "quickstart")
+			p, url := serve(t, nil, "quickstart")
 			_, script, ok := strings.Cut(p.stdout.String(), "In another terminal:\n")
 			require.True(t, ok)
 
@@ -46,8 +46,8 @@ func TestQuickstartLines(t *testing.T) {
 				require.NoError(t, d.Decode(&a.body), string(out))
 				answers = append(answers, a)
 			}
-			require.Len(t, answers, 4, string(out))
-			signup, login, profile, refresh := answers[0], answers[1], answers[2], answers[3]
+			require.Len(t, answers, 6, string(out))
+			signup, login, profile, refresh, sessions, logout := answers[0], answers[1], answers[2], answers[3], answers[4], answers[5]
 			assert.EqualValues(t, http.StatusCreated, signup.body["status"])
 			assert.EqualValues(t, 1, signup.body["user_id"])
 			assert.EqualValues(t, http.StatusOK, login.body["status"])
@@ -56,6 +56,11 @@ func TestQuickstartLines(t *testing.T) {
 			first, second := claims(t, login.str("refresh_token")), claims(t, refresh.str("refresh_token"))
 			assert.Equal(t, first.SID, second.SID)
 			assert.Equal(t, []int{1, 2}, []int{first.Gen, second.Gen})
+			list, _ := sessions.body["sessions"].([]any)
+			require.Len(t, list, 1)
+			assert.Subset(t, list[0], map[string]any{"id": first.SID, "ip": "127.0.0.1", "current": true})
+			assert.EqualValues(t, http.StatusOK, logout.body["status"])
+			do(t, http.StatusUnauthorized, "POST", url+"/api/refresh", refresh.str("refresh_token"), "")
 		})
 	}
 }

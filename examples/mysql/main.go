@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/ostiary/auth"
 	"github.com/ostiary/auth/examples/internal/app"
@@ -21,6 +23,7 @@ func main() {
 	env := flag.String("env", "", "`file` of settings (default ./.env, if there is one)")
 	dsn := flag.String("dsn", "", "data source `name` of the database, in place of DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD")
 	upgrade := flag.Bool("upgrade-tutorial", false, "first take over the Node tutorial's database, in place: stop its app and make a backup before")
+	purge := flag.Duration("purge", time.Hour, "how often the sessions are deleted that are long over, an `interval`; 0: never")
 	newKeys := flag.Bool("new-keys", false, "print new secrets for the end of a .env, and do nothing else")
 	app.Main(func(ctx context.Context, logger *slog.Logger) error {
 		if *newKeys {
@@ -31,11 +34,11 @@ func main() {
 		if err != nil {
 			return err
 		}
-		return run(ctx, flags, s, *upgrade, logger)
+		return run(ctx, flags, s, *upgrade, *purge, logger)
 	})
 }
 
-func run(ctx context.Context, flags *app.Flags, s settings, upgrade bool, logger *slog.Logger) error {
+func run(ctx context.Context, flags *app.Flags, s settings, upgrade bool, purge time.Duration, logger *slog.Logger) error {
 	db, err := openDatabase(s.database, logger)
 	if err != nil {
 		return err
@@ -60,6 +63,14 @@ func run(ctx context.Context, flags *app.Flags, s settings, upgrade bool, logger
 	}
 	if err := app.Check(ctx, a, logger); err != nil {
 		return err
+	}
+
+	if purge > 0 {
+		var background sync.WaitGroup
+		defer background.Wait() // before the pool is closed
+		purging, stop := context.WithCancel(ctx)
+		defer stop()
+		background.Go(func() { purgeSessions(purging, a, purge, logger) })
 	}
 
 	mux := http.NewServeMux()

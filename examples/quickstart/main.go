@@ -27,6 +27,10 @@ curl -s %[1]s/api/profile -H "Authorization: Bearer $ACCESS_TOKEN"; echo
 
 curl -s -X POST %[1]s/api/refresh -H "Authorization: Bearer $REFRESH_TOKEN"; echo
 
+curl -s %[1]s/api/sessions -H "Authorization: Bearer $ACCESS_TOKEN"; echo
+
+curl -s -X POST %[1]s/api/logout -H "Authorization: Bearer $REFRESH_TOKEN"; echo
+
 `
 
 func main() {
