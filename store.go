@@ -84,8 +84,8 @@ func ParseSessionID(s string) (SessionID, error) {
 	return id, nil
 }
 
-// AttemptID names one call of Refresh, so that the call recognises its own success when
-// the store's reply to it was lost.
+// AttemptID names one call of Refresh or Reauthenticate, so that the call recognizes its
+// own success when the store's reply to it was lost.
 type AttemptID [16]byte
 
 // Client is where a request came from. The zero value is a client that is not known.
@@ -153,8 +153,8 @@ type Rotation struct {
 	ExpiresAt  time.Time // becomes the row's
 	Client     Client    // becomes the row's
 
-	// AuthenticatedAt becomes the row's: the user has just proven who they are. Zero: the
-	// row's stays.
+	// AuthenticatedAt becomes the row's: the claim auth_time of the token that was
+	// presented, or Now where the user has just proven who they are.
 	AuthenticatedAt time.Time
 
 	// Window is the time in which at most RetiredKept rotations may fall; zero: no limit.
@@ -226,12 +226,12 @@ type RefreshStore interface {
 	CreateSession(ctx context.Context, s Session, authVersion int64) error
 
 	// RotateSession, in one step, makes r.Generation+1 the session's generation, sets
-	// RotatedBy, ExpiresAt, Client and AuthenticatedAt (unless zero) from r, and puts now,
-	// by the store's clock, in front of Retired, if the row is r.UserID's, at r.Generation, not revoked, expires after
-	// r.Now, has its user (a user that exists, with an equal AuthVersion, created at most
-	// CreationSlack after the row), and r.Window is not exhausted: its eighth retirement
-	// lies more than Window back. It says whether it did. Of concurrent calls for one
-	// generation at most one does.
+	// RotatedBy, ExpiresAt, Client and AuthenticatedAt from r, and puts now, by the store's
+	// clock, in front of Retired, if the row is r.UserID's, at r.Generation, not revoked,
+	// expires after r.Now, has its user (a user that exists, with an equal AuthVersion,
+	// created at most CreationSlack after the row), and r.Window is not exhausted: its
+	// eighth retirement lies more than Window back. It says whether it did. Of concurrent
+	// calls for one generation at most one does.
 	RotateSession(ctx context.Context, r Rotation) (rotated bool, err error)
 
 	// RecoverSession is RotateSession for a row whose generation is less than
@@ -258,7 +258,8 @@ type RefreshStore interface {
 	RevokeUserSessions(ctx context.Context, user UserID, keep SessionID, reason string) error
 
 	// RevokeAllSessions is RevokeSession for everybody's sessions that were created before
-	// that instant of the store's clock. It may work in several steps, and says how many
+	// that instant of the store's clock and whose storing was acknowledged before it began.
+	// It may work in several steps, and says how many
 	// sessions it revoked, also with an error.
 	RevokeAllSessions(ctx context.Context, before time.Time, reason string) (revoked int64, err error)
 
@@ -281,8 +282,8 @@ type RefreshStore interface {
 // one transaction of its change: once it has returned nil, no session that began before
 // can be refreshed, and a login that began before can store none.
 type AccountStore interface {
-	// SetDisabled makes the user Disabled or not, with ReasonDisabled. A user who is so
-	// already is left alone.
+	// SetDisabled makes the user Disabled or not, with ReasonDisabled. To enable a user who
+	// is not Disabled changes nothing.
 	SetDisabled(ctx context.Context, id UserID, disabled bool) error
 
 	// SetPassword replaces the hash, at most 255 bytes, whatever it was, with

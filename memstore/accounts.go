@@ -10,7 +10,7 @@ import (
 // SetDisabled implements [auth.AccountStore].
 func (s *Store) SetDisabled(ctx context.Context, id auth.UserID, disabled bool) error {
 	return s.change(ctx, id, func(u *auth.UserRecord) {
-		if u.Disabled != disabled {
+		if disabled || u.Disabled {
 			u.Disabled = disabled
 			s.endSessions(u, auth.ReasonDisabled)
 		}

@@ -139,12 +139,9 @@ func exhausted(retired []time.Time, window time.Duration, now time.Time) bool {
 func rotate(row *auth.SessionState, r auth.Rotation, retired []time.Time) {
 	row.Generation = r.Generation + 1
 	row.RotatedBy = r.Attempt
-	row.ExpiresAt = cut(r.ExpiresAt)
+	row.AuthenticatedAt, row.ExpiresAt = cut(r.AuthenticatedAt), cut(r.ExpiresAt)
 	row.Client = kept(r.Client)
 	row.Retired = retired
-	if !r.AuthenticatedAt.IsZero() {
-		row.AuthenticatedAt = cut(r.AuthenticatedAt)
-	}
 }
 
 // kept is what a row keeps of a client: the address without zone, an IPv4 one in its

@@ -25,12 +25,9 @@ const (
 		"updated_at = GREATEST(UTC_TIMESTAMP(6), updated_at + INTERVAL 1 MICROSECOND) WHERE id = ?"
 )
 
-// accountAttempts is how often a change of a user starts anew after a conflict.
-const accountAttempts = 8
-
 // accounts is an auth.AccountStore on the tables of Migrate.
 type accounts struct {
-	db           *sql.DB
+	db           *pool
 	beforeDelete func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
 }
 
@@ -41,7 +38,7 @@ func (a *accounts) SetDisabled(ctx context.Context, id auth.UserID, disabled boo
 		value = 1
 	}
 	return a.change(ctx, "set disabled", id, func(tx *sql.Tx, user int64, was bool) error {
-		if was == disabled {
+		if !was && !disabled {
 			return nil
 		}
 		return endSessions(ctx, tx, user, auth.ReasonDisabled, setDisabled, value, user)
@@ -100,10 +97,10 @@ func (a *accounts) change(ctx context.Context, what string, id auth.UserID, do f
 		return translate(what, err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := catchUp(ctx, conn); err != nil {
+	if err := a.db.catchUp(ctx, conn); err != nil {
 		return translate(what, err)
 	}
-	return translate(what, startAnew(accountAttempts, func() error {
+	return translate(what, startAnew(func() error {
 		return transact(ctx, conn, func(tx *sql.Tx) error {
 			disabled, err := lock(ctx, tx, user)
 			if err != nil {

@@ -87,8 +87,11 @@ func TestAccountChangesOnTheWire(t *testing.T) {
 		require.NoError(t, db.PingContext(t.Context()))
 		sent.take()
 		require.NoError(t, c.run(t.Context(), mysqlstore.New(db, mysqlstore.Options{}).Stores().Accounts))
-		want := slices.Concat([]string{
-			"/*M!100200 SET STATEMENT wsrep_sync_wait = 1 FOR */ SELECT",
+		var wait []string
+		if strings.HasPrefix(server.Name, "mariadb") {
+			wait = []string{"/*M!100200 SET STATEMENT wsrep_sync_wait = 1 FOR */ SELECT"}
+		}
+		want := slices.Concat(wait, []string{
 			"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION",
 			"SELECT COUNT(*) FROM refresh_tokens", "SELECT disabled FROM users",
 		}, c.statements, []string{"COMMIT"})
@@ -101,7 +104,7 @@ func TestAccountChangesOnTheWire(t *testing.T) {
 		switch got = slices.DeleteFunc(sent.take(), isSearch); c.name {
 		case "SetDisabled":
 			require.NoError(t, err)
-			assert.Len(t, got, 6, "nothing is left to do: %v", got)
+			assert.Len(t, got, len(want), "who is disabled already has no sessions either: %v", got)
 		case "DeleteUser":
 			require.ErrorIs(t, err, auth.ErrUserNotFound)
 			assert.Equal(t, "query ROLLBACK", got[len(got)-1])
@@ -292,6 +295,7 @@ func TestEachStepOfAnAccountChangeFailing(t *testing.T) {
 			for step := range 5 + len(c.statements) {
 				t.Run(fmt.Sprint(c.name, " ", f.err, " ", step), func(t *testing.T) {
 					mock, store := mocked(t, mysqlstore.Options{})
+					expectSearch(mock)
 					attempts := f.attempts
 					if step == 0 {
 						mock.ExpectExec("").WillReturnError(f.err)

@@ -242,8 +242,8 @@ func (set settings) findings() []auth.Finding {
 	return list
 }
 
-// checkServers reports several servers behind one pool that are not one Galera cluster: a
-// replica among them is behind, whether it is read-only or not.
+// checkServers reports several servers behind one pool that are not nodes of one cluster in
+// which each takes writes: a replica among them is behind, whether it is read-only or not.
 func checkServers(ctx context.Context, conns []*sql.Conn, servers []string) ([]auth.Finding, error) {
 	for _, conn := range conns {
 		var name, on string
@@ -254,9 +254,14 @@ func checkServers(ctx context.Context, conns []*sql.Conn, servers []string) ([]a
 		if isOn(on) {
 			continue
 		}
+		if multiPrimary, err := isMultiPrimary(ctx, conn); err != nil {
+			return nil, err
+		} else if multiPrimary {
+			continue
+		}
 		slices.Sort(servers)
 		return []auth.Finding{{
-			Problem: "the connections lead to several servers that are no Galera cluster: " + strings.Join(servers, ", ") +
+			Problem: "the connections lead to several servers that are no cluster: " + strings.Join(servers, ", ") +
 				": one that is behind another does not know the newest sessions",
 			Mend: "point the DSN to the primary alone",
 		}}, nil

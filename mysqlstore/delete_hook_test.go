@@ -58,6 +58,31 @@ func TestBeforeDeleteCommitsBoth(t *testing.T) {
 	})
 }
 
+// While the hook runs, a login that has checked the password waits, and then finds no
+// user.
+func TestBeforeDeleteKeepsLoginsWaiting(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		db, refresh, _ := loggedIn(t, server)
+		inHook, release := make(chan struct{}), make(chan struct{})
+		accounts := mysqlstore.New(db, mysqlstore.Options{BeforeDelete: func(context.Context, *sql.Tx, auth.UserID) error {
+			close(inHook)
+			<-release
+			return nil
+		}}).Stores().Accounts
+		deletion, login := make(chan error, 1), make(chan error, 1)
+		go func() { deletion <- accounts.DeleteUser(t.Context(), "1") }()
+		<-inHook
+		go func() { login <- refresh.CreateSession(t.Context(), newSession(2, "1"), 1) }()
+		lockWaits(t, db, true)
+		close(release)
+		require.NoError(t, <-deletion)
+		if err := <-login; !errors.Is(err, auth.ErrUnavailable) { // with snapshot isolation
+			require.ErrorIs(t, err, auth.ErrUserChanged)
+		}
+		assert.Equal(t, 0, count(t, db, "refresh_tokens"))
+	})
+}
+
 func TestBeforeDeleteIsNotCalledWithoutAUser(t *testing.T) {
 	calls := 0
 	_, accounts := withNotes(t, mysqltest.Default(t), func(context.Context, *sql.Tx, auth.UserID) error { calls++; return nil })

@@ -21,7 +21,6 @@ const (
 	errColumnExists      = 1060
 	errKeyExists         = 1061
 	errDuplicate         = 1062
-	errSyntax            = 1064
 	errUnknownVariable   = 1193
 	errLockWait          = 1205
 	errUnknownStatement  = 1243

@@ -60,12 +60,13 @@ type Store struct {
 // New returns the stores on db. It does not touch the database: call Migrate before the
 // first use.
 func New(db *sql.DB, o Options) *Store {
+	p := &pool{DB: db}
 	return &Store{
 		db:       db,
-		users:    newUsers(db, o),
-		accounts: accounts{db: db, beforeDelete: o.BeforeDelete},
-		shared:   newSharedSessions(db),
-		alone:    newSessions(db),
+		users:    newUsers(p, o),
+		accounts: accounts{db: p, beforeDelete: o.BeforeDelete},
+		shared:   newSharedSessions(p),
+		alone:    newSessions(p),
 	}
 }
 

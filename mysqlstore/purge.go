@@ -38,7 +38,7 @@ func (s *sessions) PurgeSessions(ctx context.Context, before time.Time, limit in
 
 // delete runs a DELETE in a transaction of its own.
 func (s *sessions) delete(ctx context.Context, query string) (deleted int, err error) {
-	err = startAnew(batchAttempts, func() error {
+	err = startAnew(func() error {
 		return transact(ctx, s.db, func(tx *sql.Tx) error {
 			n, err := affected(tx.ExecContext(ctx, query))
 			deleted = int(n)

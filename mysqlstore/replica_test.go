@@ -94,7 +94,7 @@ func TestDelayedReplicaInThePool(t *testing.T) {
 
 	got := strings.Join(problems(t, pool(t, r.primary, r.replica)), "\n")
 	assert.Contains(t, got, "the server is read-only: it is a replica, or was one")
-	assert.Contains(t, got, "the connections lead to several servers that are no Galera cluster")
+	assert.Contains(t, got, "the connections lead to several servers that are no cluster")
 	mustExec(t, r.adminOfReplica, "SET GLOBAL read_only = 0") // nothing but its delay is left of it
 	got = strings.Join(problems(t, pool(t, r.primary, r.replica)), "\n")
 	assert.NotContains(t, got, "read-only")

@@ -18,9 +18,6 @@ const (
 	// in_predicate_conversion_threshold, MariaDB would read the whole table instead.
 	batchRows = 500
 
-	// batchAttempts is how often such a statement starts anew after a conflict.
-	batchAttempts = 8
-
 	// One batch begins behind the last row of the one before: each row is looked at once.
 	revocableSessions = "SELECT id FROM refresh_tokens FORCE INDEX (PRIMARY) " +
 		"WHERE id > ? AND created_at < ? AND revoked_at IS NULL ORDER BY id LIMIT ?"
@@ -45,8 +42,10 @@ func (s *sessions) revokeBy(ctx context.Context, what string, by *statement, rea
 	if !ok {
 		return nil
 	}
-	_, err := by.exec(ctx, s.db, append([]any{hexUTF8(reason)}, args(key)...)...)
-	return translate(what, err)
+	return translate(what, startAnew(func() error {
+		_, err := by.exec(ctx, s.db, append([]any{hexUTF8(reason)}, args(key)...)...)
+		return err
+	}))
 }
 
 // keepArgument is the one session that is left alone; no bytes, which no session's ID
@@ -83,7 +82,7 @@ func (s *sessions) RevokeAllSessions(ctx context.Context, before time.Time, reas
 			return revoked, translate(what, err)
 		}
 		var n int64
-		err = startAnew(batchAttempts, func() (err error) {
+		err = startAnew(func() (err error) {
 			n, err = affected(s.db.ExecContext(ctx, query))
 			return err
 		})

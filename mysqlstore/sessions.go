@@ -14,7 +14,7 @@ import (
 // sessions is an auth.RefreshStore, on the table of Migrate or of MigrateSessions. One
 // statement is one operation, committed by itself.
 type sessions struct {
-	db     *sql.DB
+	db     *pool
 	shared bool // the users are in this database
 
 	create, rotate, recover                statement
@@ -22,7 +22,7 @@ type sessions struct {
 	revoke, revokeUser, revocable, expired statement
 }
 
-func newSharedSessions(db *sql.DB) sessions {
+func newSharedSessions(db *pool) sessions {
 	return sessions{
 		db: db, shared: true,
 		create:  statement{query: createShared, syncWait: syncedInsert},
@@ -39,7 +39,7 @@ func newSharedSessions(db *sql.DB) sessions {
 	}
 }
 
-func newSessions(db *sql.DB) sessions {
+func newSessions(db *pool) sessions {
 	return sessions{
 		db:      db,
 		create:  statement{query: createAlone},
@@ -110,13 +110,9 @@ func (s *sessions) rotationArguments(r auth.Rotation) ([]any, bool) {
 	if !ok {
 		return nil, false
 	}
-	authenticated := int64(0)
-	if !r.AuthenticatedAt.IsZero() {
-		authenticated = 1
-	}
 	args := []any{
 		r.Attempt[:], instant(r.ExpiresAt), ipBytes(r.Client.IP), hexUTF8(userAgent(r.Client.UserAgent)),
-		authenticated, instant(r.AuthenticatedAt), r.Session[:], user, r.Generation, instant(r.Now),
+		instant(r.AuthenticatedAt), r.Session[:], user, r.Generation, instant(r.Now),
 	}
 	if s.shared {
 		return append(args, auth.CreationSlack.Microseconds()), true

@@ -15,14 +15,13 @@ const (
 
 	// generation grows in every statement, so that a row that matches is a row that
 	// changes, whichever of the two the server counts. No column is set from another one
-	// that is set beside it, since the order of assignments in a join is not promised. The
-	// instant of authentication comes with a number that says whether it counts.
+	// that is set beside it, since the order of assignments in a join is not promised.
 	rotateSet = "SET s.retired = LEFT(CONCAT(" + nowBytes + ", s.retired), 64), s.generation = s.generation + 1, " + bothSet +
 		" AND s.generation = ? AND s.revoked_at IS NULL AND s.expires_at > ?"
 	recoverSet = "SET s.retired = CONCAT(" + nowBytes + ", UNHEX(REPEAT('00', 56))), s.generation = ? + 1, " + bothSet +
 		" AND s.generation < ? AND s.revoked_at IS NULL AND s.expires_at > ?"
 	bothSet = "s.rotated_by = ?, s.expires_at = ?, s.ip = ?, s.user_agent = " + utf8Argument +
-		", s.authenticated_at = IF(? = 1, ?, s.authenticated_at) WHERE s.id = ? AND s.user_id = ?"
+		", s.authenticated_at = ? WHERE s.id = ? AND s.user_id = ?"
 
 	// The eighth retirement lies before the window, as bytes; a shorter list has none.
 	windowGuard = " AND (? = 0 OR LENGTH(s.retired) < 64 OR SUBSTR(s.retired, 57, 8) < UNHEX(LPAD(HEX(" + nowMicros + " - ?), 16, '0')))"

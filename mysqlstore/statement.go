@@ -18,19 +18,16 @@ import (
 // cases nothing was executed before.
 type statement struct {
 	query string
-	// syncWait is a prefix that makes a node of a cluster wait, or "". A server that knows
-	// no clusters refuses it, and the statement goes on without. In a group of MySQL's it
-	// waits by other means.
+	// syncWait is a prefix that makes a node of a Galera cluster wait, or "" where there is
+	// nothing to wait for. In a group of MySQL's a statement with one waits by other means.
 	syncWait string
 
 	kept, synced atomic.Pointer[sql.Stmt] // without the prefix, and with it
-	alone        atomic.Bool              // the server knows no clusters
-	inGroup      atomic.Bool              // it is MySQL's, and not alone
 }
 
-// MariaDB alone executes these comments. The node then answers only when it has applied
-// what other nodes had acknowledged before. The session's own value of the variable stays
-// as it is.
+// The prefixes. MariaDB alone executes these comments. The node then answers only when it
+// has applied what other nodes had acknowledged before. The session's own value of the
+// variable stays as it is.
 const (
 	syncedRead   = "/*M!100200 SET STATEMENT wsrep_sync_wait = 1 FOR */ "
 	syncedUpdate = "/*M!100200 SET STATEMENT wsrep_sync_wait = 2 FOR */ "
@@ -48,7 +45,7 @@ func (s *statement) plain() form { return form{s.query, &s.kept} }
 
 // prepared returns the kept statement. Of concurrent first calls each prepares it under
 // its own context, and one of them stays.
-func (f form) prepared(ctx context.Context, db *sql.DB) (*sql.Stmt, error) {
+func (f form) prepared(ctx context.Context, db *pool) (*sql.Stmt, error) {
 	if stmt := f.kept.Load(); stmt != nil {
 		return stmt, nil
 	}
@@ -64,7 +61,7 @@ func (f form) prepared(ctx context.Context, db *sql.DB) (*sql.Stmt, error) {
 }
 
 // exec runs the statement on the pool.
-func (s *statement) exec(ctx context.Context, db *sql.DB, args ...any) (res sql.Result, err error) {
+func (s *statement) exec(ctx context.Context, db *pool, args ...any) (res sql.Result, err error) {
 	err = s.run(ctx, db, args, func(f form) error {
 		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
 		if err != nil {
@@ -97,7 +94,7 @@ func (s *statement) execTx(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, prep
 
 // queryRow runs the statement on the pool and scans its only row into dest, or returns
 // [sql.ErrNoRows].
-func (s *statement) queryRow(ctx context.Context, db *sql.DB, args, dest []any) error {
+func (s *statement) queryRow(ctx context.Context, db *pool, args, dest []any) error {
 	return s.run(ctx, db, args, func(f form) error {
 		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
 		if err != nil {
@@ -110,7 +107,7 @@ func (s *statement) queryRow(ctx context.Context, db *sql.DB, args, dest []any) 
 }
 
 // queryAll runs the statement on the pool and calls scan for each of its rows.
-func (s *statement) queryAll(ctx context.Context, db *sql.DB, args []any, scan func(*sql.Rows) error) error {
+func (s *statement) queryAll(ctx context.Context, db *pool, args []any, scan func(*sql.Rows) error) error {
 	return s.run(ctx, db, args, func(f form) error {
 		stmt, err := f.prepared(ctx, db) //nolint:sqlclosecheck // it is kept
 		if err != nil {
@@ -137,41 +134,38 @@ func scanAll(rows *sql.Rows, err error, scan func(*sql.Rows) error) error {
 	return rows.Err()
 }
 
-// connection is a pool or one of its connections.
-type connection interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // run calls kept with the form to send, or direct with a text.
-func (s *statement) run(ctx context.Context, db *sql.DB, args []any,
+func (s *statement) run(ctx context.Context, db *pool, args []any,
 	kept func(f form) error, direct func(on connection, query string, args ...any) error,
 ) error {
-	onPool := func(query string, args ...any) error { return direct(db, query, args...) }
-	if s.syncWait == "" {
-		return s.plain().run(args, kept, onPool)
-	}
-	if !s.alone.Load() && !s.inGroup.Load() {
-		err := (form{s.syncWait + s.query + refusedByMySQL, &s.synced}).run(args, kept, onPool)
-		switch errorNumber(err) {
-		case errUnknownVariable:
-			s.alone.Store(true)
-		case errSyntax:
-			multi, err := isMultiPrimary(ctx, db)
-			if err != nil {
-				return err
-			}
-			s.inGroup.Store(multi)
-			s.alone.Store(!multi)
-		default:
+	f := s.plain()
+	if s.syncWait != "" {
+		c, err := db.cluster(ctx, db)
+		switch {
+		case err != nil:
 			return err
+		case c == group:
+			return s.runInGroup(ctx, db, args, direct)
+		case c == galera:
+			f = form{s.syncWait + s.query, &s.synced}
 		}
 	}
-	if s.inGroup.Load() {
-		return s.runInGroup(ctx, db, args, direct)
+	return f.run(args, kept, func(query string, args ...any) error { return direct(db, query, args...) })
+}
+
+// runInGroup runs the statement on a connection of its own, when the member has caught
+// up.
+func (s *statement) runInGroup(ctx context.Context, db *pool, args []any, direct func(on connection, query string, args ...any) error) error {
+	text, err := inline(s.query, args)
+	if err != nil {
+		return err
 	}
-	return s.plain().run(args, kept, onPool)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return caughtUp(ctx, conn, func() error { return direct(conn, text) })
 }
 
 func (f form) run(args []any, kept func(f form) error, direct func(query string, args ...any) error) error {

@@ -16,18 +16,13 @@ import (
 	"github.com/ostiary/auth/storetest"
 )
 
-// afterSearch is what a first call sends after it has found out that a MySQL server is in
-// no group: it is what every call sends elsewhere.
-func afterSearch(sent []string) []string {
-	if len(sent) > 2 && isSearch(sent[1]) {
-		return sent[2:]
-	}
-	return sent
-}
+// afterSearch is what a first call sends after it has found out what cluster there is: it
+// is what every later call sends.
+func afterSearch(sent []string) []string { return slices.DeleteFunc(sent, isSearch) }
 
-// isSearch says whether a command asks MySQL for its group.
+// isSearch says whether a command asks for the kind of cluster.
 func isSearch(command string) bool {
-	return strings.HasPrefix(command, "query SELECT @@global.group_replication_")
+	return command == "query SELECT @@global.wsrep_sync_wait" || strings.HasPrefix(command, "query SELECT @@global.group_replication_")
 }
 
 // Each operation prepares its statement when it is first called; from then on it is one

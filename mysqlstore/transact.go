@@ -32,9 +32,12 @@ func transact(ctx context.Context, db beginner, do func(tx *sql.Tx) error) error
 	return nil
 }
 
-// startAnew calls op again, at most so many times in all, as long as it comes into
-// another transaction's way and nothing of it is left.
-func startAnew(attempts int, op func() error) error {
+// attempts is how often an operation is tried in all that came into another's way.
+const attempts = 8
+
+// startAnew calls op again, attempts times at most, as long as it comes into another
+// transaction's way and nothing of it is left.
+func startAnew(op func() error) error {
 	for attempt := 1; ; attempt++ {
 		if err := op(); !isConflict(err) || attempt >= attempts {
 			return err

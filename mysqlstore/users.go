@@ -29,17 +29,14 @@ const (
 		"WHERE id = ? AND password = ?"
 )
 
-// createAttempts is how often CreateUser starts anew after a conflict.
-const createAttempts = 8
-
 // users is an auth.UserStore on the table of Migrate.
 type users struct {
-	db                            *sql.DB
+	db                            *pool
 	afterCreate                   func(ctx context.Context, tx *sql.Tx, id auth.UserID) error
 	create, byEmail, byID, rehash statement
 }
 
-func newUsers(db *sql.DB, o Options) users {
+func newUsers(db *pool, o Options) users {
 	return users{
 		db: db, afterCreate: o.AfterCreate,
 		create:  statement{query: insertUser},
@@ -59,16 +56,12 @@ func (u *users) CreateUser(ctx context.Context, n auth.NewUser) (auth.UserID, er
 	if u.afterCreate != nil {
 		insert = u.insertWithHook
 	}
-	for attempt := 1; ; attempt++ {
-		id, err := insert(ctx, []any{hexUTF8(n.Name), hexUTF8(n.Email), []byte(n.EmailKey), []byte(n.PasswordHash)})
-		if isConflict(err) && attempt < createAttempts {
-			continue
-		}
-		if err != nil {
-			return "", translate(what, err)
-		}
-		return id, nil
-	}
+	var id auth.UserID
+	err := startAnew(func() (err error) {
+		id, err = insert(ctx, []any{hexUTF8(n.Name), hexUTF8(n.Email), []byte(n.EmailKey), []byte(n.PasswordHash)})
+		return err
+	})
+	return id, translate(what, err)
 }
 
 // hexUTF8 is the argument of utf8Argument for s.

@@ -72,12 +72,12 @@ func accountRaceRotate(e *env, c change) {
 	}
 }
 
-// setDisabledRace has instances disable one user at once: the first does, and ends no
-// session that began after it.
+// setDisabledRace has instances enable one user at once: the first does, and no other ends
+// a session that began after it.
 func setDisabledRace(e *env) {
 	const racers = 8
 	for range 5 {
-		u := e.user()
+		u := setDisabled().must(e, e.user()) // whom the first of the racers enables
 		var begun [racers]auth.Session
 		var errs [racers]error
 		together(racers, func(i int) {
@@ -91,7 +91,7 @@ func setDisabledRace(e *env) {
 			}
 		})
 		if err := errors.Join(errs[:]...); err != nil {
-			e.Fatalf("%d concurrent SetDisabled(true), each with a CreateSession after it: %v; want nil for all, a user who is so already is left alone", racers, err)
+			e.Fatalf("%d concurrent SetDisabled(false), each with a CreateSession after it: %v; want nil for all, a user who is not disabled is left alone", racers, err)
 		}
 		for _, s := range begun {
 			rotation().must(e, e.read(s.ID))

@@ -160,21 +160,24 @@ func setDisabledReadBack(e *env) {
 	}
 }
 
-// setDisabledRepeated has a user made what they are: their sessions go on.
+// setDisabledRepeated has a user made what they are: the sessions of one who is not
+// disabled go on.
 func setDisabledRepeated(e *env) {
 	u := e.user()
-	for range 2 {
-		st := e.begin(session(u.ID), u.AuthVersion)
-		same := u
-		same.Disabled = !u.Disabled // SetDisabled to what the user is
-		setDisabled().must(e, same)
-		if d := userDifference(u, e.userByID(u.ID)); d != "" {
-			e.Errorf("SetDisabled(%v) of a user who was so already: %s; want them left alone", u.Disabled, d)
-		}
-		e.unchanged(st, "SetDisabled of a user who was so already")
-		rotation().must(e, st)
-		u = setDisabled().must(e, u)
+	enable, disable := u, u
+	enable.Disabled = true // SetDisabled to what the record is not
+	st := e.begin(session(u.ID), u.AuthVersion)
+	setDisabled().must(e, enable)
+	if d := userDifference(u, e.userByID(u.ID)); d != "" {
+		e.Errorf("SetDisabled(false) of a user who was not: %s; want them left alone", d)
 	}
+	e.unchanged(st, "SetDisabled(false) of a user who was not")
+	rotation().must(e, st)
+
+	u = setDisabled().must(e, u)
+	st = e.begin(session(u.ID), u.AuthVersion)
+	setDisabled().must(e, disable)
+	setDisabled().ended(e, st)
 }
 
 // setPasswordReadBack has a user who is disabled, and stays so.

@@ -57,7 +57,8 @@ func (r *reference) changeUser(ctx context.Context, id auth.UserID, do func(*aut
 
 func (r *reference) SetDisabled(ctx context.Context, id auth.UserID, disabled bool) error {
 	return r.changeUser(ctx, id, func(u *auth.UserRecord) {
-		if u.Disabled == disabled && !r.has("disabling: a repeat ends sessions") {
+		if !u.Disabled && !disabled && !r.has("disabling: to enable again ends sessions") ||
+			u.Disabled && disabled && r.has("disabling: a repeat ends nothing") {
 			return
 		}
 		if disabled || !r.has("disabling: to enable ends nothing") {

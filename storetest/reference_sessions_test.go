@@ -214,7 +214,7 @@ func (r *reference) changed(row auth.SessionState, n auth.Rotation, retired []ti
 	case r.has("rotation: AuthenticatedAt by Now"):
 		row.AuthenticatedAt = n.Now
 	case r.has("rotation: AuthenticatedAt is not set"):
-	case !n.AuthenticatedAt.IsZero() || r.has("rotation: AuthenticatedAt zero is set"):
+	default:
 		row.AuthenticatedAt = r.cut(n.AuthenticatedAt)
 	}
 	return row

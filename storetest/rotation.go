@@ -30,7 +30,9 @@ func (k kind) of(e *env, st auth.SessionState) auth.Rotation {
 		Attempt:    auth.AttemptID(randomID()),
 		Now:        now().Add(time.Hour),
 		ExpiresAt:  st.ExpiresAt.Add(time.Hour),
-		Client:     auth.Client{IP: netip.MustParseAddr("2001:db8::1"), UserAgent: "next/2.0"},
+
+		AuthenticatedAt: st.AuthenticatedAt,
+		Client:          auth.Client{IP: netip.MustParseAddr("2001:db8::1"), UserAgent: "next/2.0"},
 	}
 	if !e.stores.SharedUsers {
 		u := e.userByID(st.UserID)

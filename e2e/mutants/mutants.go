@@ -77,7 +77,7 @@ func mutants() []mutant {
 		{
 			name:   "a judging read that does not wait for the cluster",
 			edits:  []edit{{"mysqlstore/sessions.go", `		read:    statement{query: readShared + waiting, syncWait: syncedRead},`, `		read:    statement{query: readShared + waiting},`}},
-			module: "e2e", pkg: "./cluster", tags: "cluster", test: "TestStaleNodeJudgesInStep",
+			module: "e2e", pkg: "./cluster", tags: "cluster", test: "TestStaleNodeReads/galera/ReadSession",
 		},
 	}
 }

@@ -134,11 +134,16 @@ func (n *Node) HandOver() error {
 	if n.uid < 0 {
 		return nil
 	}
-	return filepath.WalkDir(n.Dir, func(path string, _ fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(n.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	return fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, n.uid, n.gid)
+		return root.Lchown(path, n.uid, n.gid)
 	})
 }
 
