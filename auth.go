@@ -226,15 +226,16 @@ func (a *Authenticator) rehash(ctx context.Context, user UserRecord, password st
 }
 
 // Profile returns the user with this ID, or ErrUserNotFound. Behind Require, RequireWith
-// or Optional, that is also the answer for the token's own user if it was created more
-// than CreationSlack after the token was issued: the ID was then given to somebody else.
+// or Optional, that is also the answer for the token's own user if they are disabled, or
+// were created more than CreationSlack after the token was issued: the ID was then given
+// to somebody else.
 func (a *Authenticator) Profile(ctx context.Context, id UserID) (User, error) {
 	user, err := a.userByID(ctx, id)
 	if err != nil {
 		return User{}, err
 	}
 	claims, ok := FromContext(ctx)
-	if ok && claims.UserID == id && user.CreatedAt.After(claims.IssuedAt.Add(CreationSlack)) {
+	if ok && claims.UserID == id && (user.Disabled || user.CreatedAt.After(claims.IssuedAt.Add(CreationSlack))) {
 		return User{}, ErrUserNotFound
 	}
 	return user.User, nil

@@ -31,8 +31,10 @@ type Config struct {
 	// RFC 7519 registers, sid or auth_time; or nil for none. [Claims.Decode] reads them
 	// back. It is called in every login, refresh and reauthentication, before the session
 	// changes: on an error the call fails with one that Is ErrUnavailable, and a later try
-	// finds everything as it was. At a login and a refresh the Session's CreatedAt is zero.
-	// Default: nil.
+	// finds everything as it was. That it is called does not say that a token is given: the
+	// session may be over. At a login and a refresh the Session's CreatedAt is zero; at a
+	// refresh its AuthenticatedAt is that of the refresh token which was presented, older
+	// than the session's where a reauthentication has replaced that token. Default: nil.
 	ExtraClaims func(ctx context.Context, id UserID, s Session) (any, error)
 
 	// OnEvent is told of each Event once it has happened, by the goroutine that serves the
@@ -56,7 +58,8 @@ type Config struct {
 	InsecureTutorialMode bool
 
 	// InsecureCookies lets Cookies work without TLS on loopback hosts, for development:
-	// there, and nowhere else, they are not Secure and their names have no prefix.
+	// there, and nowhere else, they are not Secure and their names have no prefix. The header
+	// Host says which host it is, so that it must be off behind a proxy that rewrites that.
 	// Default: false.
 	InsecureCookies bool
 

@@ -75,12 +75,14 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 			func(c *auth.Config) { c.Tokens.StrictRotation, c.Tokens.Grace = true, time.Second },
 			[]string{"Tokens.Grace is 1s beside StrictRotation"},
 		},
-		"leeway over 5 m": {func(c *auth.Config) { c.Tokens.Leeway = 5*time.Minute + time.Second }, []string{"Tokens.Leeway"}},
-		"leeway below 0":  {func(c *auth.Config) { c.Tokens.Leeway = -time.Second }, []string{"Tokens.Leeway"}},
-		"issuer":          {func(c *auth.Config) { c.Tokens.Issuer = "a\xff" }, []string{"Tokens.Issuer"}},
-		"audience":        {func(c *auth.Config) { c.Tokens.Audience = "a\xff" }, []string{"Audience"}},
-		"long issuer":     {func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("a", 256) }, []string{"Tokens.Issuer"}},
-		"long audience":   {func(c *auth.Config) { c.Tokens.Audience = strings.Repeat("a", 256) }, []string{"Tokens.Audience"}},
+		"leeway over 5 m":  {func(c *auth.Config) { c.Tokens.Leeway = 5*time.Minute + time.Second }, []string{"Tokens.Leeway"}},
+		"leeway below 0":   {func(c *auth.Config) { c.Tokens.Leeway = -time.Second }, []string{"Tokens.Leeway"}},
+		"issuer":           {func(c *auth.Config) { c.Tokens.Issuer = "a\xff" }, []string{"Tokens.Issuer"}},
+		"audience":         {func(c *auth.Config) { c.Tokens.Audience = "a\xff" }, []string{"Audience"}},
+		"long issuer":      {func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("a", 256) }, []string{"Tokens.Issuer"}},
+		"long audience":    {func(c *auth.Config) { c.Tokens.Audience = strings.Repeat("a", 256) }, []string{"Tokens.Audience"}},
+		"escaped issuer":   {func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("&", 42) + "abcd" }, []string{"Tokens.Issuer", "at most 255 bytes, as JSON writes it"}},
+		"escaped audience": {func(c *auth.Config) { c.Tokens.Audience = strings.Repeat("<", 255) }, []string{"Tokens.Audience"}},
 		"padded published secret": {
 			func(c *auth.Config) { c.Tokens.AccessKeys = ring("avSjekkd4526Dkeo586Dhjdsf52ba\x00\x00\x00") },
 			[]string{"Tokens.AccessKeys[0] is a secret that the tutorial published"},
@@ -173,6 +175,7 @@ func TestNewAcceptsTheBounds(t *testing.T) {
 		"grace 1 ns":      func(c *auth.Config) { c.Tokens.Grace = 1 },
 		"strict rotation": func(c *auth.Config) { c.Tokens.StrictRotation = true },
 		"long issuer":     func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("a", 255) },
+		"escaped issuer":  func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("&", 42) + "abc" }, // 6 bytes each
 		"leeway 5 m":      func(c *auth.Config) { c.Tokens.Leeway = 5 * time.Minute },
 		"leeway 1 ns":     func(c *auth.Config) { c.Tokens.Leeway = 1 },
 		"seconds": func(c *auth.Config) {

@@ -129,6 +129,13 @@ func (c *cookies) read(r *http.Request, name, kind string) (string, error) {
 	}
 }
 
+// carried says whether a cookie of ours is in the request.
+func (c *cookies) carried(r *http.Request) bool {
+	_, accessErr := c.read(r, accessCookie, "")
+	_, refreshErr := c.read(r, refreshCookie, "")
+	return !errors.Is(accessErr, ErrNoToken) || !errors.Is(refreshErr, ErrNoToken)
+}
+
 // cookie returns what sets a cookie for so many seconds; below 0 it clears it.
 func cookie(name, value string, maxAge int, plain bool) *http.Cookie {
 	if !plain {
@@ -177,6 +184,9 @@ func (c *cookies) refuseCrossOrigin(r *http.Request, carried bool) error {
 	if err == nil && carried && !isSafe(r.Method) && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
 		err = errors.New("neither Sec-Fetch-Site nor Origin")
 	}
+	if err == nil && !isSafe(r.Method) && !c.plain(r) && strings.HasPrefix(r.Header.Get("Origin"), "http:") {
+		err = errors.New("an origin without TLS") // the check above looks at its host alone
+	}
 	if err != nil {
 		return &requestError{problem{status: http.StatusForbidden, code: "cross_origin", message: "Forbidden: cross-origin request"}}
 	}
@@ -195,10 +205,7 @@ func (a *Authenticator) sameOrigin(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := bearer(r.Header, ""); err != nil {
-			_, accessErr := a.cookies.read(r, accessCookie, "")
-			_, refreshErr := a.cookies.read(r, refreshCookie, "")
-			carried := !errors.Is(accessErr, ErrNoToken) || !errors.Is(refreshErr, ErrNoToken)
-			if err := a.cookies.refuseCrossOrigin(r, carried); err != nil {
+			if err := a.cookies.refuseCrossOrigin(r, a.cookies.carried(r)); err != nil {
 				a.writeError(w, r, err)
 				return
 			}

@@ -81,7 +81,7 @@ func TestCookiesClearedByLogout(t *testing.T) {
 		{name: "not ours", cookie: func(auth.Tokens) string { return "x" }, status: 401, clears: true},
 		{name: "of another kind", cookie: func(good auth.Tokens) string { return good.AccessToken }, status: 401, clears: true},
 		{name: "signed by another", cookie: func(good auth.Tokens) string { return good.RefreshToken[:len(good.RefreshToken)-8] + "AAAAAAAA" }, status: 401, clears: true},
-		{name: "none", cookie: func(auth.Tokens) string { return "" }, status: 401},
+		{name: "none, beside an access token", cookie: func(auth.Tokens) string { return "" }, status: 401, clears: true},
 		{name: "the store fails", a: broken, status: 503},
 		{name: "by bearer", headers: func(good auth.Tokens) []string { return bearer(good.RefreshToken) }, status: 200},
 		{name: "by a bad bearer", headers: func(auth.Tokens) []string { return bearer("x") }, status: 401},
@@ -118,6 +118,26 @@ func TestCookiesClearedByLogout(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A browser drops the refresh cookie first, where its token lives shorter than the access
+// token: the logout then clears what is left, and says that it ended nothing.
+func TestCookiesClearedByLogoutWithoutARefreshToken(t *testing.T) {
+	w := onMemory(t, withCookies)
+	w.signUp(t, ann)
+	tokens := w.logIn(t, ann)
+	b := newTab(w.Handler(""), tokens)
+	delete(b.cookies, refreshCookie)
+	got := b.do(t, "POST", "/logout", "")
+	assert.Equal(t, http.StatusUnauthorized, got.status)
+	assert.Equal(t, "no_token", got.message(t).Code)
+	assertCleared(t, got)
+	assert.Empty(t, b.cookies)
+	assert.True(t, w.state(t, tokens.SessionID).RevokedAt.IsZero())
+
+	got = b.do(t, "POST", "/logout", "")
+	assert.Equal(t, "no_token", got.message(t).Code)
+	assertNoCookies(t, got)
 }
 
 // So does a logout everywhere, unless this session is kept.

@@ -11,7 +11,10 @@ import (
 	"github.com/ostiary/auth"
 )
 
-const trustedOrigin = "https://app.example.com:8443"
+const (
+	trustedOrigin  = "https://app.example.com:8443"
+	insecureOrigin = "http://example.com" // of our host, which a network may answer for
+)
 
 func trusting(origins ...string) func(*auth.Config) {
 	return func(c *auth.Config) { c.Cookies = &auth.CookieOptions{TrustedOrigins: origins} }
@@ -35,13 +38,13 @@ func crossOriginRows() []struct {
 		site string
 		rows map[string]provenance // by Origin
 	}{
-		{"", map[string]provenance{"": unknown, ownOrigin: homely, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
-		{"same-origin", map[string]provenance{"": homely, ownOrigin: homely, trustedOrigin: homely, "https://other.example": homely, "null": homely}},
-		{"none", map[string]provenance{"": homely, ownOrigin: homely, trustedOrigin: homely, "https://other.example": homely, "null": homely}},
-		{"same-site", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
-		{"cross-site", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
-		{"garbage", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
-		{"Same-Origin", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign}},
+		{"", map[string]provenance{"": unknown, ownOrigin: homely, trustedOrigin: homely, "https://other.example": foreign, "null": foreign, insecureOrigin: foreign}},
+		{"same-origin", map[string]provenance{"": homely, ownOrigin: homely, trustedOrigin: homely, "https://other.example": homely, "null": homely, insecureOrigin: foreign}},
+		{"none", map[string]provenance{"": homely, ownOrigin: homely, trustedOrigin: homely, "https://other.example": homely, "null": homely, insecureOrigin: foreign}},
+		{"same-site", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign, insecureOrigin: foreign}},
+		{"cross-site", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign, insecureOrigin: foreign}},
+		{"garbage", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign, insecureOrigin: foreign}},
+		{"Same-Origin", map[string]provenance{"": foreign, ownOrigin: foreign, trustedOrigin: homely, "https://other.example": foreign, "null": foreign, insecureOrigin: foreign}},
 	}
 }
 
@@ -225,6 +228,7 @@ func TestCrossOriginOrigins(t *testing.T) {
 		"https://xapp.example.com":          false,
 		"https://sub.app.example.com":       false,
 		"https://other.example.com":         false,
+		insecureOrigin:                      false,
 		"https://example.com:8080":          false,
 		"https://example.com.other.com":     false,
 		"https://com":                       false,
@@ -237,6 +241,37 @@ func TestCrossOriginOrigins(t *testing.T) {
 			want := passes && (site == "" || origin != ownOrigin)
 			got := carrying(t, h, "POST", "/", tokens, byCookie, site, origin)
 			assert.Equal(t, want, got.status == http.StatusOK, "Sec-Fetch-Site %q, Origin %q", site, origin)
+		}
+	}
+}
+
+// A page without TLS may be anybody's on the way: its requests change something on a
+// loopback host with InsecureCookies alone.
+func TestCrossOriginWithoutTLS(t *testing.T) {
+	insecure := func(c *auth.Config) { withCookies(c); c.InsecureCookies = true }
+	for _, c := range []struct {
+		host   string
+		edit   func(*auth.Config)
+		passes bool
+	}{
+		{"localhost:3000", insecure, true},
+		{"localhost:3000", withCookies, false},
+		{"example.com", insecure, false},
+		{"example.com", withCookies, false},
+	} {
+		w := onMemory(t, c.edit)
+		w.signUp(t, ann)
+		for _, site := range []string{"", "same-origin"} {
+			r := newRequest(t, "POST", "http://"+c.host+"/login", loginBody(t, ann), "Origin", "http://"+c.host)
+			if site != "" {
+				r.Header.Set("Sec-Fetch-Site", site)
+			}
+			got := direct(t, w.Handler(""), r)
+			if c.passes {
+				assert.Equal(t, http.StatusOK, got.status, got.body)
+			} else {
+				assertCrossOrigin(t, got, c.host, site)
+			}
 		}
 	}
 }

@@ -3,7 +3,9 @@ package auth_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,6 +53,48 @@ func TestDisableUser(t *testing.T) {
 			require.ErrorIs(t, w.DisableUser(t.Context(), unknown), auth.ErrUserNotFound, unknown)
 			require.ErrorIs(t, w.EnableUser(t.Context(), unknown), auth.ErrUserNotFound, unknown)
 		}
+	})
+}
+
+// With a token of theirs, a user who is disabled has no profile.
+func TestProfileOfADisabledUser(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		id, bobs := w.signUp(t, ann), w.signUp(t, bob)
+		tokens, others := w.logIn(t, ann), w.logIn(t, bob)
+		require.NoError(t, w.DisableUser(t.Context(), id))
+		behindAGuard := func(accessToken string, id auth.UserID) (err error) {
+			w.Require(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, err = w.Profile(r.Context(), id)
+			})).ServeHTTP(httptest.NewRecorder(), newRequest(t, http.MethodGet, "/me", "", bearer(accessToken)...))
+			return err
+		}
+		profile := func() reply {
+			return direct(t, w.Handler(""), newRequest(t, http.MethodGet, "/profile", "", bearer(tokens.AccessToken)...))
+		}
+		require.ErrorIs(t, behindAGuard(tokens.AccessToken, id), auth.ErrUserNotFound)
+		require.NoError(t, behindAGuard(tokens.AccessToken, bobs))
+		require.NoError(t, behindAGuard(others.AccessToken, id), "it is not their token")
+		assert.Equal(t, http.StatusUnauthorized, profile().status)
+		assert.Equal(t, sessionEnded, profile().message(t).Code)
+		require.NoError(t, w.EnableUser(t.Context(), id))
+		require.NoError(t, behindAGuard(tokens.AccessToken, id))
+		assert.Equal(t, http.StatusOK, profile().status)
+	})
+}
+
+// A user may have been disabled by hand, in the table: sessions that this left end when
+// the user is disabled once more.
+func TestDisableUserWhoIsDisabledAlready(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		id := w.signUp(t, ann)
+		require.NoError(t, w.DisableUser(t.Context(), id))
+		user, err := w.stores.Users.UserByID(t.Context(), id)
+		require.NoError(t, err)
+		end := w.clock.Now().Add(time.Hour)
+		left := auth.Session{ID: auth.SessionID{1}, UserID: id, AuthenticatedAt: end, ExpiresAt: end, MaxExpiresAt: end}
+		require.NoError(t, w.stores.Refresh.CreateSession(t.Context(), left, user.AuthVersion))
+		require.NoError(t, w.DisableUser(t.Context(), id))
+		assert.Equal(t, auth.ReasonDisabled, w.state(t, left.ID).Reason)
 	})
 }
 

@@ -20,8 +20,8 @@ const (
 	EventRefreshRetried  EventKind = "refresh_retried" // an old refresh token, within Grace
 	EventReuse           EventKind = "reuse"           // an old refresh token, after Grace: the session is revoked
 	EventStateLost       EventKind = "state_lost"      // the store had lost rotations, and this refresh has mended it
-	EventLoggedOut       EventKind = "logged_out"      // by the session's refresh token
-	EventRevoked         EventKind = "revoked"         // one session, a user's or everybody's; Reason says why
+	EventLoggedOut       EventKind = "logged_out"      // by the session's refresh token, also where it was over before
+	EventRevoked         EventKind = "revoked"         // one session, a user's or everybody's, likewise; Reason says why
 )
 
 // Reasons of EventLoginFailed. Those of EventRevoked are the Reason constants of a

@@ -359,6 +359,26 @@ func ExampleCookieOptions() {
 	// __Host-auth-refresh / true true
 }
 
+// A handler of the host's may find out who somebody is in a way of its own, and answers
+// like the route for login.
+func ExampleAuthenticator_WriteTokens() {
+	a := newExample(func(cfg *auth.Config) { cfg.Cookies = &auth.CookieOptions{} })
+	id := newUser(a)
+	signedOn := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tokens, err := a.StartSession(r.Context(), id, auth.Client{UserAgent: r.UserAgent()})
+		if err != nil {
+			auth.WriteError(w, r, err)
+			return
+		}
+		a.WriteTokens(w, r, tokens)
+	})
+	w := httptest.NewRecorder()
+	signedOn.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/sso/callback", nil))
+	fmt.Println(w.Code, w.Body, len(w.Result().Cookies()))
+	// Output:
+	// 200 {"status":200,"expires_in":1200} 2
+}
+
 // cors lets pages of one other origin use the API.
 func cors(origin string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

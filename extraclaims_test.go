@@ -141,7 +141,7 @@ func TestExtraClaimsComeBeforeEveryWrite(t *testing.T) {
 		{"start of a session", func(ctx context.Context, f *flow) (auth.Tokens, error) { return f.StartSession(ctx, id, aClient()) }, []string{userByID, asked, createSession}},
 		{"refresh", refreshing, []string{asked, rotateSession}},
 		{"answer within the grace", refreshing, []string{asked, rotateSession, readSession}},
-		{"reauthentication", provingAgain(password), []string{userByID, readSession, asked, rotateSession}},
+		{"reauthentication", provingAgain(password), []string{sessionByID, userByID, readSession, asked, rotateSession}},
 	} {
 		script.reset()
 		_, err := step.call(ctx, f)

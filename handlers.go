@@ -136,7 +136,7 @@ func (a *Authenticator) handleLogin(w http.ResponseWriter, r *http.Request) {
 	tokens, err := a.Login(r.Context(), LoginInput{
 		Email: text(body, "email"), Password: text(body, "password"), Client: clientOf(r),
 	})
-	a.writeTokens(w, r, tokens, err)
+	a.answerTokens(w, r, tokens, err)
 }
 
 func (a *Authenticator) handleRefresh(w http.ResponseWriter, r *http.Request) {
@@ -185,16 +185,22 @@ func (a *Authenticator) refreshAndWrite(w http.ResponseWriter, r *http.Request, 
 	if errors.Is(err, ErrSessionEnded) && !errors.Is(err, ErrUnavailable) {
 		err = &requestError{unauthorized("session_ended", "Unauthorized: Invalid Refresh Token.", challengeInvalid)}
 	}
-	a.writeTokens(w, r, tokens, err)
+	a.answerTokens(w, r, tokens, err)
 }
 
-// writeTokens answers a login, a refresh or a reauthentication (RFC 6749, section 5.1), or
-// sets the cookies.
-func (a *Authenticator) writeTokens(w http.ResponseWriter, r *http.Request, t Tokens, err error) {
+// answerTokens is WriteTokens or, if there is an error, WriteError.
+func (a *Authenticator) answerTokens(w http.ResponseWriter, r *http.Request, t Tokens, err error) {
 	if err != nil {
 		a.writeError(w, r, err)
 		return
 	}
+	a.WriteTokens(w, r, t)
+}
+
+// WriteTokens answers a request with tokens as the routes for login, refresh and
+// reauthentication do (RFC 6749, section 5.1): in a JSON body or, with Config.Cookies, in
+// cookies. It is for hosts' handlers that call StartSession and its like.
+func (a *Authenticator) WriteTokens(w http.ResponseWriter, r *http.Request, t Tokens) {
 	body := struct {
 		Status       int    `json:"status"`
 		AccessToken  string `json:"access_token,omitempty"`

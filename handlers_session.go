@@ -22,13 +22,15 @@ func (a *Authenticator) sessionRoutes() []Route {
 	}
 }
 
-// handleLogout clears the cookies whenever they carried the token, unless the session may
-// go on: without them the client could not end it any more.
+// handleLogout clears the cookies whenever they carried the token, or one of them is all
+// that is left, unless the session may go on: without them the client could not end it any
+// more.
 func (a *Authenticator) handleLogout(w http.ResponseWriter, r *http.Request) {
 	refreshToken, byCookie, err := a.refreshToken(w, r)
 	if err == nil {
 		err = a.Logout(r.Context(), refreshToken)
 	}
+	byCookie = byCookie || errors.Is(err, ErrNoToken) && a.cookies != nil && a.cookies.carried(r)
 	if byCookie && !errors.Is(err, ErrUnavailable) {
 		a.cookies.clear(w, r)
 	}
@@ -95,7 +97,8 @@ func (a *Authenticator) handleSessions(w http.ResponseWriter, r *http.Request) {
 
 func (a *Authenticator) handleRevokeSession(w http.ResponseWriter, r *http.Request) {
 	claims, _ := FromContext(r.Context())
-	id, err := ParseSessionID(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
+	path := r.URL.EscapedPath()
+	id, err := ParseSessionID(path[strings.LastIndexByte(path, '/')+1:])
 	if err != nil {
 		err = ErrSessionNotFound
 	} else {
@@ -116,7 +119,7 @@ func (a *Authenticator) handleReauth(w http.ResponseWriter, r *http.Request) {
 	}
 	claims, _ := FromContext(r.Context())
 	tokens, err := a.Reauthenticate(r.Context(), claims, text(body, "password"), clientOf(r))
-	a.writeTokens(w, r, tokens, err)
+	a.answerTokens(w, r, tokens, err)
 }
 
 // writeMessage answers a request that was carried out and has nothing to return.

@@ -134,6 +134,27 @@ func TestRevokeSessionPaths(t *testing.T) {
 	assertMessage(t, sessionGone, s.do(t, http.MethodDelete, "/api/sessions/"+id+"?x=1", "", bearer(w.logIn(t, ann).AccessToken)...))
 }
 
+// A mux that matches paths as they were sent gives the route an ID with a slash in it.
+func TestRevokeSessionOnAMux(t *testing.T) {
+	w := onMemory(t)
+	w.signUp(t, ann)
+	tokens := w.logIn(t, ann)
+	mux := http.NewServeMux()
+	for _, route := range w.Routes("/api") {
+		mux.Handle(route.Method+" "+route.Path, route.Handler)
+	}
+	revoke := func(id string) reply {
+		return direct(t, mux, newRequest(t, http.MethodDelete, "http://example.com/api/sessions/"+id, "", bearer(tokens.AccessToken)...))
+	}
+	for _, before := range []string{"x%2F", "%2F", "..%2f", "%2e%2e%2F"} {
+		got := revoke(before + tokens.SessionID.String())
+		assert.Equal(t, http.StatusNotFound, got.status, before)
+		assert.Equal(t, noSuchSession, got.body, before)
+	}
+	assert.True(t, w.state(t, tokens.SessionID).RevokedAt.IsZero())
+	assertMessage(t, sessionGone, revoke(tokens.SessionID.String()))
+}
+
 // sessionRoutes are those that take an access token.
 func sessionRoutes(id auth.SessionID) map[string]string {
 	return map[string]string{

@@ -344,6 +344,29 @@ func TestTooManyRotationsSayWhenToComeBack(t *testing.T) {
 	refresh().tokens(t)
 }
 
+// A handler of the host's that starts a session answers as the routes do.
+func TestWriteTokens(t *testing.T) {
+	answer := func(w *world) reply {
+		id := w.signUp(t, ann)
+		h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			tokens, err := w.StartSession(r.Context(), id, auth.Client{})
+			assert.NoError(t, err)
+			w.WriteTokens(rw, r, tokens)
+		})
+		return direct(t, h, newRequest(t, http.MethodPost, ownOrigin+"/sso", ""))
+	}
+	w := onMemory(t)
+	got := answer(w)
+	assertNoCookies(t, got)
+	tokens := got.tokens(t)
+	assert.Equal(t, fmt.Sprintf(`{"status":200,"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":1200}`,
+		tokens.AccessToken, tokens.RefreshToken), got.body)
+	w.refresh(t, tokens.RefreshToken)
+
+	w = onMemory(t, withCookies)
+	w.refresh(t, assertCookies(t, answer(w), 20*time.Minute, 24*time.Hour).RefreshToken)
+}
+
 // A client's address and its user agent are the peer's own, whatever other headers say.
 func TestSessionsRecordTheirClient(t *testing.T) {
 	w := onMemory(t)

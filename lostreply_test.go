@@ -98,6 +98,27 @@ func TestInvariant03OwnWin(t *testing.T) {
 	}
 }
 
+// The tokens of an own win were signed before the UPDATE: a signer that fails after it
+// costs no session, not even one without a grace.
+func TestInvariant03OwnWinSignsNothing(t *testing.T) {
+	everywhereLosing(t, func(t *testing.T, w loses) {
+		w.signUp(t, ann)
+		first := w.logIn(t, ann)
+		signed := 0
+		require.NoError(t, w.lossy.OnSign(func() error {
+			if signed++; signed > 2 { // an access and a refresh token
+				return errFault
+			}
+			return nil
+		}))
+		w.drop(1, 0)
+		second, err := w.lossy.Refresh(t.Context(), first.RefreshToken, auth.Client{})
+		require.NoError(t, err)
+		require.Equal(t, 1, w.lost())
+		require.Equal(t, int64(3), generationOf(t, w.refresh(t, second.RefreshToken)))
+	}, strict)
+}
+
 // The reply lost at any byte, and those to the call's repeats too: a retry by the client
 // within Grace gets the successor that was stored.
 func TestInvariant03RetryWithinGrace(t *testing.T) {

@@ -20,6 +20,11 @@ func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, passw
 	if problem := a.loginPasswordProblem(password); problem != "" {
 		return Tokens{}, &ValidationError{Fields: map[string]string{"password": problem}}
 	}
+	// Whoever has the token of a session that is over must not learn whether a password is
+	// right.
+	if err := a.checkLive(ctx, claims); err != nil {
+		return Tokens{}, err
+	}
 	user, err := a.userByID(ctx, claims.UserID)
 	if errors.Is(err, ErrUserNotFound) {
 		return Tokens{}, ErrSessionEnded
@@ -35,6 +40,18 @@ func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, passw
 	}
 	ctx, cancel := withStoreDeadline(ctx)
 	defer cancel()
+	if !a.stores.SharedUsers { // the rotation compares the session with what was read here
+		again, err := a.userByID(ctx, user.ID)
+		if errors.Is(err, ErrUserNotFound) {
+			return Tokens{}, ErrSessionEnded
+		}
+		if err != nil {
+			return Tokens{}, err
+		}
+		if again.AuthVersion != user.AuthVersion || again.Disabled {
+			return Tokens{}, ErrInvalidCredentials
+		}
+	}
 	tokens, err := a.reauthenticate(ctx, user, claims.SessionID, c.clean())
 	if err != nil {
 		return Tokens{}, err

@@ -131,6 +131,37 @@ func TestReauthenticateAfterRefreshesUnderWay(t *testing.T) {
 	}
 }
 
+// A store that fails is asked three times in all, each time after another look at the row.
+func TestReauthenticateWhileTheStoreFails(t *testing.T) {
+	for failures, want := range map[int]error{2: nil, 3: auth.ErrUnavailable} {
+		t.Run(fmt.Sprint(failures), func(t *testing.T) {
+			w := onMemory(t)
+			w.signUp(t, ann)
+			tokens := w.logIn(t, ann)
+			row := w.row(t, tokens.SessionID)
+			a, s := w.scripted(t)
+			s.before = func(_ context.Context, name string, nth int) error {
+				if name == rotateSession && nth <= failures {
+					return errBusy
+				}
+				return nil
+			}
+			next, err := a.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+			assert.Equal(t, []string{
+				sessionByID, userByID, readSession, rotateSession, readSession, rotateSession, readSession, rotateSession,
+			}, s.calls())
+			if want != nil {
+				require.ErrorIs(t, err, want)
+				assert.Equal(t, auth.Tokens{}, next)
+				assert.Equal(t, row, w.row(t, tokens.SessionID))
+				return
+			}
+			require.NoError(t, err)
+			assert.EqualValues(t, 2, generationOf(t, next))
+		})
+	}
+}
+
 // Reauthentications and refreshes of one session at once are one chain: each generation
 // was answered with one set of claims, everybody goes on, and the auth_time of a
 // generation never falls back.

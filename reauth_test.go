@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -161,7 +162,6 @@ func TestReauthenticateRefuses(t *testing.T) {
 		require.NoError(t, w.Logout(t.Context(), tokens.RefreshToken))
 		row = w.row(t, tokens.SessionID)
 		require.ErrorIs(t, refuses(good, password), auth.ErrSessionEnded)
-		require.Equal(t, auth.ErrInvalidCredentials, refuses(good, wrongPassword))
 	})
 }
 
@@ -188,6 +188,31 @@ func TestReauthenticateAfterTheEnd(t *testing.T) {
 				require.ErrorIs(t, err, auth.ErrSessionEnded)
 				assert.Equal(t, auth.Tokens{}, next)
 			})
+		})
+	}
+}
+
+// Whoever holds the access token of a session that is over learns nothing about a password
+// by it: no hash is spent, and no failed login is told of.
+func TestReauthenticateAfterTheEndTellsNothing(t *testing.T) {
+	for _, c := range endings() {
+		c.each(t, func(t *testing.T, w *world, newUser func() auth.Tokens) {
+			t.Helper()
+			tokens := newUser()
+			claims := w.claims(t, tokens)
+			require.NoError(t, c.do(t.Context(), w, tokens))
+			r := &recorder{}
+			a := w.another(t, r.on)
+			a.OnHash(func(int) { assert.Fail(t, "a hash was spent") })
+			for _, tried := range []string{password, wrongPassword} {
+				next, err := a.Reauthenticate(t.Context(), claims, tried, auth.Client{})
+				require.ErrorIs(t, err, auth.ErrSessionEnded, tried)
+				assert.Equal(t, auth.Tokens{}, next)
+				got := direct(t, a.Handler(""), newRequest(t, http.MethodPost, "/reauth", object(t, "password", tried), bearer(tokens.AccessToken)...))
+				assert.Equal(t, http.StatusUnauthorized, got.status, tried)
+				assert.Equal(t, sessionEnded, got.message(t).Code, tried)
+			}
+			assert.Empty(t, r.take())
 		})
 	}
 }
@@ -251,7 +276,12 @@ func TestReauthenticateHostsUsers(t *testing.T) {
 		a, s := h.scripted(t)
 		next, err := a.Reauthenticate(t.Context(), h.claims(t, tokens), password, auth.Client{})
 		require.NoError(t, err)
-		assert.Equal(t, []string{userByID, readSession, rotateSession}, s.calls())
+		assert.Equal(t, []string{
+			sessionByID, userByID, // is it live
+			userByID, // for the hash
+			userByID, // after it
+			readSession, rotateSession,
+		}, s.calls())
 		assert.EqualValues(t, 2, generationOf(t, next))
 		assert.EqualValues(t, 1, s.rotations[0].AuthVersion)
 		assert.EqualValues(t, 3, generationOf(t, h.refresh(t, next.RefreshToken)))
@@ -259,6 +289,42 @@ func TestReauthenticateHostsUsers(t *testing.T) {
 		_, err = h.Reauthenticate(t.Context(), h.claims(t, next), password, auth.Client{})
 		require.ErrorIs(t, err, auth.ErrSessionEnded)
 	})
+}
+
+// While the password is checked, a host's user gets another, or is disabled: the one that
+// was checked counts no more.
+func TestReauthenticateWhileTheHostsUserChanges(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, h host, s *script, id auth.UserID)
+		want   error
+	}{
+		{"another password", func(t *testing.T, h host, _ *script, id auth.UserID) {
+			t.Helper()
+			assert.NoError(t, h.users.SetPassword(t.Context(), id, hashOf(t, wrongPassword, 4)))
+		}, auth.ErrInvalidCredentials},
+		{"disabled, with the AuthVersion that it had", func(_ *testing.T, h host, s *script, _ auth.UserID) {
+			s.users = disabledUsers{h.users}
+		}, auth.ErrInvalidCredentials},
+		{"deleted", func(_ *testing.T, _ host, s *script, _ auth.UserID) {
+			s.before = failing(auth.ErrUserNotFound, userByID)
+		}, auth.ErrSessionEnded},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			everywhereHosted(t, func(t *testing.T, h host) {
+				id := h.signUp(t, ann)
+				tokens := h.logIn(t, ann)
+				row := h.row(t, tokens.SessionID)
+				a, s := h.scripted(t)
+				a.OnHash(func(int) { c.change(t, h, s, id) })
+				next, err := a.Reauthenticate(t.Context(), h.claims(t, tokens), password, auth.Client{})
+				require.Equal(t, c.want, err)
+				assert.Equal(t, auth.Tokens{}, next)
+				assert.NotContains(t, s.calls(), rotateSession)
+				assert.Equal(t, row, h.row(t, tokens.SessionID))
+			})
+		})
+	}
 }
 
 // It is a rotation like others, and counts as one.

@@ -59,12 +59,18 @@ func readStore[T any](ctx context.Context, op func(context.Context) (T, error)) 
 	return result, err
 }
 
-// decided is retry for a revocation that was decided: its own deadline bounds it, not the
-// end of ctx. That it could not be done Is ErrUnavailable, whatever the cause.
+// decided is retry for what ends sessions and was decided: its own deadline bounds it, not
+// the end of ctx.
 func decided(ctx context.Context, op func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
 	defer cancel()
-	if err := retry(ctx, func() error { return op(ctx) }); err != nil {
+	return retry(ctx, func() error { return op(ctx) })
+}
+
+// revocation is decided for a revocation: that it could not be done Is ErrUnavailable,
+// whatever the cause.
+func revocation(ctx context.Context, op func(context.Context) error) error {
+	if err := decided(ctx, op); err != nil {
 		return fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)
 	}
 	return nil
@@ -72,7 +78,11 @@ func decided(ctx context.Context, op func(context.Context) error) error {
 
 // pause waits at random for up to retryPause · 2^(try-1). It is false if ctx ended before.
 func pause(ctx context.Context, try int) bool {
-	d := rand.N(retryPause << (try - 1)) //nolint:gosec // jitter is no secret
+	return wait(ctx, rand.N(retryPause<<(try-1))) //nolint:gosec // jitter is no secret
+}
+
+// wait is false if ctx ended before d had passed.
+func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -83,7 +83,7 @@ func (a *Authenticator) RevokeSession(ctx context.Context, user UserID, id Sessi
 // still start one: a change of the password, or DisableUser, prevents that. It returns
 // ErrUnavailable, and then any of them may go on.
 func (a *Authenticator) LogoutAll(ctx context.Context, id UserID, keep SessionID) error {
-	err := decided(ctx, func(ctx context.Context) error {
+	err := revocation(ctx, func(ctx context.Context) error {
 		return a.stores.Refresh.RevokeUserSessions(ctx, id, keep, ReasonLogoutAll)
 	})
 	if err != nil {
@@ -95,8 +95,9 @@ func (a *Authenticator) LogoutAll(ctx context.Context, id UserID, keep SessionID
 
 // RevokeAllSessions ends everybody's sessions that began before that instant, by the
 // store's clock, and says how many: after a backup was restored, which brings sessions
-// back that had been ended since it was made. After an error, with which some are ended
-// already, it can be called again.
+// back that had been ended since it was made. A login that is under way may still start
+// one: stop them first. The call takes as long as it needs, or as ctx allows. After an
+// error, with which some are ended already, it can be called again.
 func (a *Authenticator) RevokeAllSessions(ctx context.Context, before time.Time) (int64, error) {
 	var revoked int64
 	err := retry(ctx, func() error {
@@ -131,14 +132,11 @@ func (a *Authenticator) EnableUser(ctx context.Context, id UserID) error {
 	return a.setDisabled(ctx, id, false)
 }
 
-// setDisabled does not hang on ctx: it was decided.
 func (a *Authenticator) setDisabled(ctx context.Context, id UserID, disabled bool) error {
 	if a.stores.Accounts == nil {
 		return errNoAccounts
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
-	defer cancel()
-	return retry(ctx, func() error { return a.stores.Accounts.SetDisabled(ctx, id, disabled) })
+	return decided(ctx, func(ctx context.Context) error { return a.stores.Accounts.SetDisabled(ctx, id, disabled) })
 }
 
 const (
@@ -148,14 +146,17 @@ const (
 
 	// purgeBatch is the largest number of rows that one statement deletes.
 	purgeBatch = 1000
+
+	// purgeRest is the longest rest after a batch.
+	purgeRest = time.Second
 )
 
 // PurgeSessions deletes the sessions that expired more than an hour ago, batch of them at
-// a time, 1 to 1,000, which is also what 0 stands for, and says how many. It goes on until
-// none is left or ctx ends, and is for a ticker of the host's: any number of instances
-// may call it at once, beside everything else. After an error it can be called again.
-// Sessions that were revoked stay until they would have expired, so that their tokens are
-// known.
+// a time, 1 to 1,000, which is also what 0 stands for, and says how many. It rests after
+// each batch for as long as that took, and goes on until none is left or ctx ends. It is
+// for a ticker of the host's: any number of instances may call it at once, beside
+// everything else. After an error it can be called again. Sessions that were revoked stay
+// until they would have expired, so that their tokens are known.
 func (a *Authenticator) PurgeSessions(ctx context.Context, batch int) (int64, error) {
 	if batch < 1 || batch > purgeBatch {
 		batch = purgeBatch
@@ -163,6 +164,7 @@ func (a *Authenticator) PurgeSessions(ctx context.Context, batch int) (int64, er
 	before := a.now().Add(-purgeSlack)
 	var purged int64
 	for {
+		begin := a.cfg.Now()
 		n, err := readStore(ctx, func(ctx context.Context) (int, error) {
 			return a.stores.Refresh.PurgeSessions(ctx, before, batch)
 		})
@@ -170,5 +172,6 @@ func (a *Authenticator) PurgeSessions(ctx context.Context, batch int) (int64, er
 		if err != nil || n == 0 {
 			return purged, err
 		}
+		wait(ctx, min(a.cfg.Now().Sub(begin), purgeRest))
 	}
 }

@@ -151,7 +151,7 @@ func (r *refresh) prepare(ctx context.Context, c Client) error {
 	r.rotation = r.newRotation(r.claims.session, r.user, r.now, c)
 	r.rotation.Generation = r.claims.generation
 	r.rotation.ExpiresAt = r.idleEnd(r.now, r.claims.maxExpiresAt)
-	r.rotation.AuthenticatedAt = r.claims.authTime // the row's, unless the store has lost writes
+	r.rotation.AuthenticatedAt = r.claims.authTime
 	successor := Session{
 		ID:              r.claims.session,
 		UserID:          r.claims.user,
@@ -311,16 +311,15 @@ func (a *Authenticator) live(s SessionState, now time.Time, user UserRecord) boo
 // answer turns a verdict that ends the call into its result.
 func (r *refresh) answer(ctx context.Context, v verdict, s SessionState, recovering bool) (Tokens, error) {
 	switch v {
-	case verdictOwnWin, verdictGrace:
+	case verdictOwnWin: // the row is as this call's tokens say
+		r.emitWin(ctx, recovering)
+		return r.tokens, nil
+	case verdictGrace:
 		tokens, err := r.mint(s.Session, s.Generation, r.now, r.extra)
 		if err != nil {
 			return Tokens{}, err
 		}
-		if v == verdictOwnWin {
-			r.emitWin(ctx, recovering)
-		} else {
-			r.emit(ctx, r.behind(EventRefreshRetried, s))
-		}
+		r.emit(ctx, r.behind(EventRefreshRetried, s))
 		return tokens, nil
 	case verdictReuse:
 		if err := r.revoke(ctx, s.ID, s.UserID, ReasonReuse); err != nil {
@@ -361,7 +360,7 @@ func (r *refresh) emitWin(ctx context.Context, recovered bool) {
 // revoke ends a session for good. It was decided, so it does not hang on whether the
 // client still waits. That it could not be done Is ErrUnavailable, whatever the cause.
 func (a *Authenticator) revoke(ctx context.Context, id SessionID, user UserID, reason string) error {
-	return decided(ctx, func(ctx context.Context) error { return a.stores.Refresh.RevokeSession(ctx, id, user, reason) })
+	return revocation(ctx, func(ctx context.Context) error { return a.stores.Refresh.RevokeSession(ctx, id, user, reason) })
 }
 
 // Logout ends the session of a refresh token that is ours, of whatever generation and

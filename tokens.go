@@ -44,10 +44,11 @@ type TokenOptions struct {
 	// although the reply to the first may have been lost. Default: false.
 	StrictRotation bool
 
-	// Issuer is the claim iss of access tokens, at most 255 bytes. Default: "auth".
+	// Issuer is the claim iss of access tokens, at most 255 bytes as encoding/json writes
+	// them. Default: "auth".
 	Issuer string
 
-	// Audience is the claim aud of access tokens, at most 255 bytes. Default: Issuer.
+	// Audience is the claim aud of access tokens, as long as Issuer. Default: Issuer.
 	Audience string
 
 	// Leeway is by how much the clocks of services may differ when an access token's
@@ -124,13 +125,19 @@ func (o TokenOptions) check() error {
 	if o.Leeway < 0 || o.Leeway > maxLeeway {
 		problem("Leeway is %s: it must be from 0 to %s", o.Leeway, maxLeeway)
 	}
-	const names = "%s must be valid UTF-8 of at most %d bytes"
-	if len(o.Issuer) > maxIssuer || !utf8.ValidString(o.Issuer) {
+	const names = "%s must be valid UTF-8 of at most %d bytes, as JSON writes it"
+	if jsonSize(o.Issuer) > maxIssuer || !utf8.ValidString(o.Issuer) {
 		problem(names, "Issuer", maxIssuer)
-	} else if len(o.Audience) > maxIssuer || !utf8.ValidString(o.Audience) {
+	} else if jsonSize(o.Audience) > maxIssuer || !utf8.ValidString(o.Audience) {
 		problem(names, "Audience", maxIssuer)
 	}
 	return errors.Join(problems...)
+}
+
+// jsonSize is how many bytes a string takes in JSON, between its quotes.
+func jsonSize(s string) int {
+	b, _ := json.Marshal(s) // a string always encodes
+	return len(b) - len(`""`)
 }
 
 // Tokens is what a login or a refresh gives to the client. They are bearer tokens: who

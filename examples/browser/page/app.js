@@ -8,19 +8,21 @@ const element = (id) => document.getElementById(id);
 // show fills the page for whoever is logged in. Its sign that the user asked for it is
 // focus: then the keyboard goes to the new part's heading.
 async function show({focus} = {}) {
-  const response = await authFetch("/api/profile");
-  if (!response.ok && response.status !== 401) throw await problemOf(response);
-  element("visitor").hidden = response.ok;
-  element("member").hidden = !response.ok;
-  if (response.ok) {
-    const {user} = await response.json();
+  // The list says for certain whether the session goes on, the profile only whether it did.
+  const sessions = await authFetch("/api/sessions");
+  const profile = sessions.ok ? await authFetch("/api/profile") : sessions;
+  if (!profile.ok && profile.status !== 401) throw await problemOf(profile);
+  element("visitor").hidden = profile.ok;
+  element("member").hidden = !profile.ok;
+  if (profile.ok) {
+    const {user} = await profile.json();
     element("name").textContent = user.name;
     element("email").textContent = user.email;
-    await showSessions();
+    fill(await sessions.json());
   } else {
     forget();
   }
-  if (focus) element(response.ok ? "profile-title" : "login-title").focus();
+  if (focus) element(profile.ok ? "profile-title" : "login-title").focus();
 }
 
 // forget takes from the page what the last user has left there.
@@ -29,8 +31,7 @@ function forget() {
   element("sessions").replaceChildren();
 }
 
-async function showSessions() {
-  const {sessions} = await answer(authFetch("/api/sessions"));
+function fill({sessions}) {
   element("sessions").replaceChildren(...sessions.map(sessionRow));
 }
 
@@ -64,7 +65,7 @@ function revokeButton(session) {
   button.setAttribute("aria-label", `Revoke the session from ${session.ip}, last used ${new Date(session.last_used_at).toLocaleString()}`);
   button.addEventListener("click", () => act(button, async () => {
     await answer(authFetch("/api/sessions/" + encodeURIComponent(session.id), {method: "DELETE"}));
-    await showSessions();
+    fill(await answer(authFetch("/api/sessions")));
     element("sessions-title").focus(); // the button is gone
     say("The session was revoked.");
   }));

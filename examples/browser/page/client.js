@@ -24,16 +24,18 @@ let refreshing; // all requests of this tab share one
 function refresh() {
   refreshing ??= inTurn(async () => {
     // Another tab may have refreshed while this one waited. The server tells: a note in
-    // localStorage can reach this tab later than the lock does.
-    const profile = await fetch("/api/profile", {signal: limit()});
-    return profile.status === 401 ? post("/api/refresh") : profile;
+    // localStorage can reach this tab later than the lock does. This route also tells
+    // whether the session was ended from elsewhere.
+    const sessions = await fetch("/api/sessions", {signal: limit()});
+    return sessions.status === 401 ? post("/api/refresh") : sessions;
   }).finally(() => { refreshing = undefined; });
   return refreshing;
 }
 
 // authorized sends a request. If the answer is 401, it refreshes once and sends it again.
 // It returns the last answer to the request, or that to the refresh where this failed: 401
-// then means that the user has to log in, another status that it may go well later.
+// then means that the user has to log in (or, with insufficient_user_authentication, to
+// enter the password again), another status that it may go well later.
 async function authorized(send) {
   const response = await send();
   if (response.status !== 401) return response;
