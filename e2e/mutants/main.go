@@ -39,11 +39,16 @@ func run(ctx context.Context, tags, only string) error {
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp("", "mutants-")
+	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(work) }()
+	defer func() { _ = os.RemoveAll(dir) }()
+	work, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = work.Close() }()
 	if err := copyTree(ctx, strings.TrimSpace(root), work); err != nil {
 		return err
 	}
@@ -69,28 +74,32 @@ func run(ctx context.Context, tags, only string) error {
 }
 
 // copyTree copies what git knows of, as it is in the work tree.
-func copyTree(ctx context.Context, from, to string) error {
+func copyTree(ctx context.Context, from string, to *os.Root) error {
 	list, err := output(ctx, from, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	if err != nil {
 		return err
 	}
+	root, err := os.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
 	for name := range strings.SplitSeq(strings.TrimRight(list, "\x00"), "\x00") {
-		data, err := os.ReadFile(filepath.Join(from, name))
+		data, err := root.ReadFile(name)
 		if errors.Is(err, os.ErrNotExist) { // deleted and not yet committed
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		target := filepath.Join(to, name)
-		if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
-			return err
-		}
-		info, err := os.Stat(filepath.Join(from, name))
+		info, err := root.Stat(name)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(target, data, info.Mode()); err != nil {
+		if err := to.MkdirAll(filepath.Dir(name), 0o750); err != nil {
+			return err
+		}
+		if err := to.WriteFile(name, data, info.Mode()); err != nil {
 			return err
 		}
 	}
@@ -98,7 +107,7 @@ func copyTree(ctx context.Context, from, to string) error {
 }
 
 // try returns nil if the mutant's test passes without its fault and fails with it.
-func (m mutant) try(ctx context.Context, work string) error {
+func (m mutant) try(ctx context.Context, work *os.Root) error {
 	if out, err := m.runTest(ctx, work); err != nil {
 		return fmt.Errorf("%s fails without it: %w\n%s", m.test, err, tail(out))
 	}
@@ -122,36 +131,35 @@ func (m mutant) try(ctx context.Context, work string) error {
 }
 
 // plant makes the edits, and returns what undoes them.
-func (m mutant) plant(work string) (undo func(), err error) {
+func (m mutant) plant(work *os.Root) (undo func(), err error) {
 	originals := map[string][]byte{}
 	undo = func() {
 		for file, data := range originals {
-			if err := os.WriteFile(file, data, 0o600); err != nil {
+			if err := work.WriteFile(file, data, 0o600); err != nil {
 				panic(err) // every later mutant would be judged wrongly
 			}
 		}
 	}
 	for _, e := range m.edits {
-		file := filepath.Join(work, e.file)
-		data, err := os.ReadFile(file) //nolint:gosec // a file of ours
+		data, err := work.ReadFile(e.file)
 		if err != nil {
 			return undo, err
 		}
 		if n := bytes.Count(data, []byte(e.old)); n != 1 {
 			return undo, fmt.Errorf("%s has the text %d times, not once: %q", e.file, n, e.old)
 		}
-		if originals[file] == nil {
-			originals[file] = data
+		if originals[e.file] == nil {
+			originals[e.file] = data
 		}
 		mutated := bytes.Replace(data, []byte(e.old), []byte(e.new), 1)
-		if err := os.WriteFile(file, mutated, 0o600); err != nil {
+		if err := work.WriteFile(e.file, mutated, 0o600); err != nil {
 			return undo, err
 		}
 	}
 	return undo, nil
 }
 
-func (m mutant) runTest(ctx context.Context, work string) (string, error) {
+func (m mutant) runTest(ctx context.Context, work *os.Root) (string, error) {
 	return m.goCommand(ctx, work, "test", "-count=1", "-tags="+m.tags, "-run="+pattern(m.test), m.pkg)
 }
 
@@ -164,9 +172,9 @@ func pattern(test string) string {
 	return strings.Join(names, "/")
 }
 
-func (m mutant) goCommand(ctx context.Context, work string, args ...string) (string, error) {
+func (m mutant) goCommand(ctx context.Context, work *os.Root, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // arguments of ours
-	cmd.Dir = filepath.Join(work, m.module)
+	cmd.Dir = filepath.Join(work.Name(), m.module)
 	cmd.Env = append(os.Environ(), "AUTH_REQUIRE_MYSQL=1")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
