@@ -11,7 +11,7 @@ TOOL := tool -modfile=$(CURDIR)/tools/go.mod
 # $(call each,COMMAND) runs COMMAND in a shell for each module $$m, up to the first failure.
 each = @set -e; for m in $(MODULES); do echo "== $$m"; $(1); done
 
-.PHONY: help test chaos chaos-cluster browser mutants lint fuzz bench tidy
+.PHONY: help test chaos chaos-cluster browser mutants purge lint fuzz bench tidy
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,10 @@ browser: ## the browser example in a real browser
 mutants: ## plant faults in a copy of the code, and see the tests fail that are named for them
 	@scripts/install-test-deps.sh
 	go -C e2e run ./mutants
+
+purge: ## purge a million sessions beside refreshes, and print the ratio of their p99
+	@scripts/install-test-deps.sh
+	AUTH_REQUIRE_MYSQL=1 go -C bench test -count=1 -timeout=30m -tags=million -run=TestMillion -v ./purge
 
 lint: ## golangci-lint, go vet, and whether go.mod and go.sum are tidy
 	$(call each,go -C $$m $(TOOL) golangci-lint run --config=$(CURDIR)/.golangci.yml --allow-parallel-runners ./...; go -C $$m vet ./...; go -C $$m mod tidy -diff)

@@ -76,9 +76,12 @@ func runChaos(t *testing.T, limited bool) {
 		return nil
 	}
 	report, err := chaos.Run(t.Context(), stage.target, o)
+	t.Logf("%v%sthe server was away for %s", report, stage.counts(), away)
 	require.NoError(t, err)
-	t.Logf("%s%sthe server was away for %s", report, stage.counts(), away)
 	require.NoError(t, report.Check(o.AtLeast))
+	require.Positive(t, report.Count(chaos.Kept))
+	require.Positive(t, report.Count(chaos.StayedEnded))
+	require.Equal(t, report.Count(chaos.SignUps), report.Count(chaos.LogInsAfter))
 	require.Len(t, away, kills)
 	require.Less(t, slices.Max(away), back, "the server was back too late for a test")
 }

@@ -46,18 +46,26 @@ func (p *pool) cluster(ctx context.Context, on connection) (cluster, error) {
 
 // findCluster asks for variables that only servers of one kind have. A MariaDB that can be
 // in a Galera cluster counts as one of it. Of a group with one primary, that has applied
-// all that was ever acknowledged.
+// all that was ever acknowledged, unless a new one may answer before (EVENTUAL).
 func findCluster(ctx context.Context, on connection) (cluster, error) {
 	var variable sql.NullString
 	err := on.QueryRowContext(ctx, "SELECT @@global.wsrep_sync_wait").Scan(&variable)
 	if errorNumber(err) != errUnknownVariable {
 		return galera, err
 	}
-	multiPrimary, err := isMultiPrimary(ctx, on)
-	if multiPrimary {
-		return group, err
+	var inStep bool
+	err = on.QueryRowContext(ctx, "SELECT @@global.group_replication_single_primary_mode "+
+		"AND @@global.group_replication_consistency <> 'EVENTUAL'").Scan(&inStep)
+	switch {
+	case errorNumber(err) == errUnknownVariable:
+		return alone, nil
+	case err != nil:
+		return unknown, err
+	case inStep:
+		return alone, nil
+	default:
+		return group, nil
 	}
-	return alone, err
 }
 
 // isMultiPrimary says whether the server is of a group in which every member takes writes.
@@ -74,7 +82,7 @@ func isMultiPrimary(ctx context.Context, on connection) (bool, error) {
 // the session too. A host's own setting that is stronger stays as strong.
 const (
 	waitForGroup = "SET @auth_consistency = @@session.group_replication_consistency, SESSION group_replication_consistency = " +
-		"IF(@auth_consistency IN ('AFTER', 'BEFORE_AND_AFTER'), 'BEFORE_AND_AFTER', 'BEFORE')"
+		"IF(@@session.group_replication_consistency IN ('AFTER', 'BEFORE_AND_AFTER'), 'BEFORE_AND_AFTER', 'BEFORE')"
 	waitNoMore = "SET SESSION group_replication_consistency = @auth_consistency"
 )
 

@@ -81,7 +81,8 @@ func isUnavailable(err error) bool {
 		1040, 1203, 1226, // too many connections, or a user's limit
 		3024, 1969, 1317, // statement time limit, killed query
 		1927, 3169, 4031, // killed or idle connection
-		3032, 3100: // offline mode; a plugin of Group Replication was in the way
+		3032, 3100, // offline mode; a plugin of Group Replication was in the way
+		3796, 3797, 3798, 3799: // a member of a group that is not in step with it
 		return true
 	}
 	for _, target := range []error{

@@ -42,7 +42,7 @@ func outages() []error {
 		&net.OpError{Op: "dial", Err: errors.New("connection refused")},
 		&net.DNSError{Err: "no such host", IsTemporary: true},
 	}
-	for _, n := range []uint16{1047, 1053, 1290, 1792, 1836, 2006, 2013, 1040, 1203, 1226, 3024, 1969, 1317, 1927, 3169, 4031, 3032, 3100} {
+	for _, n := range []uint16{1047, 1053, 1290, 1792, 1836, 2006, 2013, 1040, 1203, 1226, 3024, 1969, 1317, 1927, 3169, 4031, 3032, 3100, 3796, 3797, 3798, 3799} {
 		list = append(list, serverError(n))
 	}
 	return list

@@ -2,7 +2,7 @@
 # get-galera.sh [DEST] gets what turns MariaDB's server into a node of a Galera cluster:
 # this Debian release's provider library and the scripts that copy data between nodes,
 # unpacked into DEST, by default the cache in which the tests look for them. The scripts
-# need rsync and ss, which it installs with apt as root. Where DEST is complete, nothing
+# need rsync, ss and ps, which it installs with apt as root. Where DEST is complete, nothing
 # is done.
 set -euo pipefail
 
@@ -14,6 +14,7 @@ flock 9
 needed=()
 command -v rsync >/dev/null || needed+=(rsync)
 command -v ss >/dev/null || needed+=(iproute2)
+command -v ps >/dev/null || needed+=(procps)
 if [ ${#needed[@]} -gt 0 ]; then
 	if [ "$(id -u)" != 0 ]; then
 		echo "get-galera.sh: missing: ${needed[*]}; as root, apt-get install ${needed[*]}" >&2
@@ -24,7 +25,7 @@ if [ ${#needed[@]} -gt 0 ]; then
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends --no-remove "${needed[@]}" >/dev/null
 fi
 
-if [ -r "$dest/libgalera_smm.so" ] && [ -x "$dest/bin/wsrep_sst_rsync" ] && [ -x "$dest/bin/wsrep_sst_common" ]; then
+if [ -r "$dest/libgalera_smm.so" ] && [ -x "$dest/bin/wsrep_sst_rsync" ] && [ -x "$dest/bin/my_print_defaults" ]; then
 	exit 0
 fi
 
@@ -37,12 +38,12 @@ apt=(apt-get -qq
 	-o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work" -o "Dir::Cache::archives=$work/archives"
 	-o Debug::NoLocking=1 -o APT::Sandbox::User=root -o Acquire::Languages=none)
 "${apt[@]}" update
-(cd "$work/archives" && "${apt[@]}" download galera-4 mariadb-server)
+(cd "$work/archives" && "${apt[@]}" download galera-4 mariadb-server mariadb-client-core)
 for package in "$work"/archives/*.deb; do
 	dpkg-deb --extract "$package" "$work/root"
 done
 cp -L "$work/root/usr/lib/galera/libgalera_smm.so" "$work/new/"
-cp "$work"/root/usr/bin/wsrep_sst_* "$work/new/bin/"
+cp "$work"/root/usr/bin/{wsrep_sst_*,my_print_defaults} "$work/new/bin/"
 rm -rf "$dest"
 mv "$work/new" "$dest"
 echo "galera: unpacked into $dest"

@@ -65,6 +65,7 @@ func (u *user) inspect(ctx context.Context) {
 		u.untilAnswered(ctx, s)
 		switch after := s.Newest(); {
 		case s.Ended():
+			u.report.violate("session " + s.ID() + ": gone afterwards")
 		case after != before+1:
 			u.report.violate(fmt.Sprintf("session %s: afterwards: generation %d was followed by %d", s.ID(), before, after))
 		default:

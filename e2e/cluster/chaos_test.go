@@ -31,6 +31,7 @@ var (
 func TestChaos(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
 		o := chaos.Options{Duration: *duration, Grace: 5 * time.Second, Users: 6, Seed: *seed}
+		o.AtLeast = chaos.Minimums{chaos.GraceRetries: 1000, chaos.LostAcks: 50, chaos.Thefts: 20, chaos.Detected: 20}
 		if o.Seed == 0 {
 			o.Seed = rand.Uint64()
 		}
@@ -53,9 +54,12 @@ func TestChaos(t *testing.T) {
 			return nil
 		}
 		report, err := chaos.Run(t.Context(), s.target, o)
+		t.Logf("%v%s", report, s.counts())
 		require.NoError(t, err)
-		t.Logf("%s%s", report, s.counts())
-		require.NoError(t, report.Check(chaos.Minimums{chaos.GraceRetries: 1000, chaos.LostAcks: 50, chaos.Thefts: 20, chaos.Detected: 20}))
+		require.NoError(t, report.Check(o.AtLeast))
+		require.Positive(t, report.Count(chaos.Kept))
+		require.Positive(t, report.Count(chaos.StayedEnded))
+		require.Equal(t, report.Count(chaos.SignUps), report.Count(chaos.LogInsAfter))
 	})
 }
 

@@ -239,7 +239,7 @@ func (c *cluster) database(tb testing.TB) string {
 	return name
 }
 
-// pool returns a pool on a database of node i, with the driver's defaults.
+// pool returns a pool on a database of node i that keeps its connections, to be looked at.
 func (c *cluster) pool(tb testing.TB, i int, database string) *sql.DB {
 	tb.Helper()
 	cfg := c.nodes[i].Config()
@@ -248,6 +248,7 @@ func (c *cluster) pool(tb testing.TB, i int, database string) *sql.DB {
 	connector, err := mysql.NewConnector(cfg)
 	require.NoError(tb, err)
 	db := sql.OpenDB(connector)
+	db.SetMaxIdleConns(50)
 	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
 	return db
 }

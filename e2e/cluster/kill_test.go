@@ -188,7 +188,7 @@ func (w *world) takesWrites(t *testing.T, i int) bool {
 	return err == nil
 }
 
-func TestNodeKilledUnderLoad(t *testing.T) {
+func TestInvariant09NodeKilled(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
 		for _, victim := range []int{1, 0} {
 			t.Run(fmt.Sprintf("node %d", victim+1), func(t *testing.T) {

@@ -179,6 +179,7 @@ func (w *world) assertNoWait(t *testing.T) {
 		query, want = "SELECT IF(@@session.group_replication_consistency = @@global.group_replication_consistency, 'as it was', @@session.group_replication_consistency)", "as it was"
 	}
 	ctx := context.WithoutCancel(t.Context())
+	looked := 0
 	for i, in := range w.at {
 		var held []*sql.Conn
 		for range in.db.Stats().Idle {
@@ -188,11 +189,13 @@ func (w *world) assertNoWait(t *testing.T) {
 			var got string
 			require.NoError(t, conn.QueryRowContext(ctx, query).Scan(&got))
 			require.Equal(t, want, got, "node %d", i+1)
+			looked++
 		}
 		for _, conn := range held {
 			require.NoError(t, conn.Close())
 		}
 	}
+	require.Positive(t, looked)
 }
 
 // claims are those of a refresh token.

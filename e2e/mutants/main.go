@@ -35,7 +35,7 @@ func main() {
 }
 
 func run(ctx context.Context, tags, only string) error {
-	root, err := output(ctx, ".", "git", "rev-parse", "--show-toplevel")
+	root, err := git(ctx, ".", "rev-parse", "--show-toplevel")
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func run(ctx context.Context, tags, only string) error {
 
 // copyTree copies what git knows of, as it is in the work tree.
 func copyTree(ctx context.Context, from string, to *os.Root) error {
-	list, err := output(ctx, from, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	list, err := git(ctx, from, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	if err != nil {
 		return err
 	}
@@ -180,12 +180,13 @@ func (m mutant) goCommand(ctx context.Context, work *os.Root, args ...string) (s
 	return string(out), err
 }
 
-func output(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // arguments of ours
+// git is what git says of a checkout, which may be another user's.
+func git(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "safe.directory=*"}, args...)...) //nolint:gosec // arguments of ours
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+		return "", fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
 	}
 	return string(out), nil
 }

@@ -188,7 +188,7 @@ func (s *Server) stop() error {
 	return s.dir.remove()
 }
 
-// openAdmin opens the helper's own pool. A DROP that waits for a transaction which a test
+// openAdmin opens this package's own pool. A DROP that waits for a transaction which a test
 // left open fails soon.
 func openAdmin(cfg *mysql.Config) (*sql.DB, error) {
 	cfg = cfg.Clone()
