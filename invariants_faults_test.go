@@ -41,55 +41,6 @@ func (w *world) assertReuseKept(t *testing.T, stale, current auth.Tokens) {
 	assert.Equal(t, row, w.row(t, stale.SessionID))
 }
 
-// A purge takes what has expired, and leaves what tells a reuse, before it and after.
-func TestInvariant07AfterAPurge(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
-		w.signUp(t, ann)
-		gone := w.logIn(t, ann)
-		w.advance(26 * time.Hour)
-		stale, current := w.robbed(t)
-		purge := func(want int64) {
-			t.Helper()
-			n, err := w.PurgeSessions(t.Context(), 0)
-			require.NoError(t, err)
-			require.Equal(t, want, n)
-		}
-		purge(1)
-		require.ErrorIs(t, w.refreshError(t, gone.RefreshToken), auth.ErrInvalidToken)
-		require.ErrorIs(t, w.refreshError(t, stale.RefreshToken), auth.ErrSessionEnded)
-		purge(0)
-		w.assertReuseKept(t, stale, current)
-	})
-}
-
-// Instances whose clocks differ by a minute judge grace and reuse alike.
-func TestInvariant11SkewedClocks(t *testing.T) {
-	skewed := func(d time.Duration) func(*auth.Config) {
-		return func(c *auth.Config) {
-			now := c.Now
-			c.Now = func() time.Time { return now().Add(d) }
-		}
-	}
-	everywhere(t, func(t *testing.T, w *world) {
-		w.signUp(t, ann)
-		at := []*auth.Authenticator{w.Authenticator, w.another(t, skewed(time.Minute)), w.another(t, skewed(-time.Minute))}
-		for _, judge := range at {
-			first := w.logIn(t, ann)
-			second := w.refresh(t, first.RefreshToken)
-			w.advance(grace - 10*time.Second)
-			for _, a := range at {
-				again, err := a.Refresh(t.Context(), first.RefreshToken, auth.Client{})
-				require.NoError(t, err)
-				require.Equal(t, claimsOf(t, second.RefreshToken), claimsOf(t, again.RefreshToken))
-			}
-			w.advance(20 * time.Second)
-			_, err := judge.Refresh(t.Context(), first.RefreshToken, auth.Client{})
-			require.ErrorIs(t, err, auth.ErrSessionEnded)
-			w.assertReuseKept(t, first, second)
-		}
-	})
-}
-
 // The end for reuse is kept although the request fails or its client hangs up, at any
 // moment from the verdict on.
 func TestInvariant06ReuseIsKept(t *testing.T) {
