@@ -86,7 +86,7 @@ func isUnavailable(err error) bool {
 		return true
 	}
 	for _, target := range []error{
-		driver.ErrBadConn, mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, sql.ErrConnDone,
+		driver.ErrBadConn, mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, mysql.ErrPktSyncMul, mysql.ErrBusyBuffer, sql.ErrConnDone,
 		io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded, context.Canceled,
 	} {
 		if errors.Is(err, target) {

@@ -37,7 +37,7 @@ func conflicts() []error {
 // outages are the failures after which a later try may succeed.
 func outages() []error {
 	list := []error{
-		driver.ErrBadConn, mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF,
+		driver.ErrBadConn, mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, mysql.ErrPktSyncMul, mysql.ErrBusyBuffer, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF,
 		context.Canceled, context.DeadlineExceeded,
 		&net.OpError{Op: "dial", Err: errors.New("connection refused")},
 		&net.DNSError{Err: "no such host", IsTemporary: true},

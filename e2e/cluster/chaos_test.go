@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ostiary/auth"
 	"github.com/ostiary/auth/e2e/chaos"
 	"github.com/ostiary/auth/e2e/instance"
 	"github.com/ostiary/auth/internal/faultproxy"
@@ -63,6 +64,18 @@ func TestChaos(t *testing.T) {
 	})
 }
 
+// faults are the lines of an instance's log that tell of a failure other than an outage,
+// of which there are many.
+func faults(log string) string {
+	var lines []string
+	for line := range strings.SplitSeq(log, "\n") {
+		if strings.Contains(line, "level=ERROR") && !strings.Contains(line, auth.ErrUnavailable.Error()) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 func addressOf(c *cluster, i int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.nodes[i].Port))
 }
@@ -93,7 +106,7 @@ func newStage(t *testing.T, c *cluster, o chaos.Options) *stage {
 			p.Kill()
 			assert.NotContains(t, p.Log(), "panic")
 			if t.Failed() {
-				t.Logf("instance %d wrote:\n%s", i+1, p.Log()[:min(len(p.Log()), 8<<10)])
+				t.Logf("instance %d wrote:\n%s", i+1, faults(p.Log()))
 			}
 		})
 		u, err := url.Parse(p.URL)
