@@ -24,16 +24,15 @@ const (
 	EventRevoked         EventKind = "revoked"         // one session, a user's or everybody's, likewise; Reason says why
 )
 
-// Reasons of EventLoginFailed. Those of EventRevoked are the Reason constants of a
-// session's row.
+// Reasons of EventLoginFailed, beside ReasonDisabled and ReasonUserChanged. Those of
+// EventRevoked are ReasonRevoked, ReasonLogoutAll, ReasonDisabled and ReasonAll.
 const (
 	ReasonUnknownUser   = "unknown_user"
 	ReasonWrongPassword = "wrong_password"
-	// and ReasonDisabled and ReasonUserChanged
 )
 
-// Event is something that happened to a user or a session. It holds no secret: no token,
-// key, password or address. Fields that its kind says nothing of are zero.
+// Event is something that happened to a user or a session. It holds no secret, no token,
+// key or password, and no e-mail address. Fields that its kind says nothing of are zero.
 type Event struct {
 	Kind      EventKind
 	Time      time.Time // by Config.Now

@@ -18,7 +18,7 @@ type Requirement struct {
 	Live bool
 
 	// MaxAuthAge is how long ago, give or take Tokens.Leeway, the user may have proven who
-	// they are, by Login or Reauthenticate. A token that says otherwise is answered with
+	// they are, by Login, StartSession or Reauthenticate. A token that says otherwise is answered with
 	// 401 and insufficient_user_authentication (RFC 9470). Default: any time.
 	MaxAuthAge time.Duration
 }
@@ -47,8 +47,8 @@ func (a *Authenticator) RequireWith(req Requirement) func(http.Handler) http.Han
 }
 
 // Optional lets requests without credentials through too: FromContext then says that
-// there are none. A token that is not valid is still answered with 401, so that nobody
-// is taken for anonymous by mistake.
+// there are none. A token that is not valid is still answered with 401, and what Require
+// answers with 403 is that here too, so that nobody is taken for anonymous by mistake.
 func (a *Authenticator) Optional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, err := a.authenticate(r, Requirement{})

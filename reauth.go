@@ -13,8 +13,9 @@ import (
 // grace for it, it ends the session.
 //
 // It returns a *ValidationError for what can be nobody's password; ErrInvalidCredentials
-// if it is wrong, or another since the session began; ErrSessionEnded; a *RateLimitError as Refresh does; ErrUnavailable if
-// the store or Config.ExtraClaims could not do it or tell.
+// if it is wrong, or was changed while it was being checked; ErrSessionEnded; a
+// *RateLimitError as Refresh does; ErrUnavailable if the store or Config.ExtraClaims could
+// not do it or tell.
 func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, password string, c Client) (Tokens, error) {
 	password = a.trim(password)
 	if problem := a.loginPasswordProblem(password); problem != "" {

@@ -151,8 +151,8 @@ const (
 	purgeRest = time.Second
 )
 
-// PurgeSessions deletes the sessions that expired more than an hour ago, batch of them at
-// a time, 1 to 1,000, which is also what 0 stands for, and says how many. It rests after
+// PurgeSessions deletes the sessions that expired more than an hour ago, at most batch of
+// them at a time, 1 to 1,000, which is also what 0 stands for, and says how many. It rests after
 // each batch for as long as that took, and goes on until none is left or ctx ends. It is
 // for a ticker of the host's: any number of instances may call it at once, beside
 // everything else. After an error it can be called again. Sessions that were revoked stay

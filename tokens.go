@@ -48,7 +48,7 @@ type TokenOptions struct {
 	// them. Default: "auth".
 	Issuer string
 
-	// Audience is the claim aud of access tokens, as long as Issuer. Default: Issuer.
+	// Audience is the claim aud of access tokens, with the same limit. Default: Issuer.
 	Audience string
 
 	// Leeway is by how much the clocks of services may differ when an access token's

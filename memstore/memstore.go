@@ -20,8 +20,8 @@ type Options struct {
 }
 
 // Store is an [auth.UserStore], an [auth.RefreshStore] and an [auth.AccountStore] on maps
-// behind one mutex, so every operation is one step for concurrent callers. User IDs are 1, 2, 3 and so on;
-// none is given twice. Instants are cut to the microsecond and are in UTC.
+// behind one mutex, so every operation is one step for concurrent callers. User IDs are 1,
+// 2, 3 and so on; none is given twice. Instants are cut to the microsecond and are in UTC.
 //
 // A context that is done before a call makes it fail with an error that Is
 // [auth.ErrUnavailable] and Is the context's own, and nothing happens. No other fault

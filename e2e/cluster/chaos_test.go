@@ -8,8 +8,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,7 +42,9 @@ func TestChaos(t *testing.T) {
 		s := newStage(t, c, o)
 		const victim, heir = 1, 2
 		s.target.Disturb = func(ctx context.Context) {
-			go s.cutNowAndThen(ctx)
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			wg.Go(func() { s.cutNowAndThen(ctx) })
 			if !sleep(ctx, o.Duration/2) {
 				return
 			}
@@ -118,7 +122,7 @@ func newStage(t *testing.T, c *cluster, o chaos.Options) *stage {
 	s.target.Calm = func() error {
 		commits.Stop()
 		requests.Stop()
-		for _, p := range append(s.inner, s.outer...) {
+		for _, p := range slices.Concat(s.inner, s.outer) {
 			p.Refuse(false)
 		}
 		return nil
@@ -143,7 +147,7 @@ func proxyTo(t *testing.T, protocol faultproxy.Protocol, address string, choose 
 // cutNowAndThen cuts every connection of one of the proxies from time to time, and has it
 // refuse new ones for a moment.
 func (s *stage) cutNowAndThen(ctx context.Context) {
-	proxies := append(s.inner, s.outer...)
+	proxies := slices.Concat(s.inner, s.outer)
 	for i := 0; sleep(ctx, 3*time.Second); i++ {
 		p := proxies[i%len(proxies)]
 		p.Refuse(true)
