@@ -1,0 +1,4 @@
+package commonpw
+
+// List is the list as it is embedded.
+var List = list
