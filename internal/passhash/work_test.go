@@ -12,16 +12,28 @@ import (
 	"github.com/ostiary/auth/internal/passhash"
 )
 
-// meter counts the runs of bcrypt. It is safe for concurrent use.
+// meter counts the runs of bcrypt and argon2id. It is safe for concurrent use.
 type meter struct {
 	mu    sync.Mutex
 	costs []int
+	runs  []passhash.Argon2id
+}
+
+// hasher returns a Hasher whose work the meter counts.
+func (m *meter) hasher(cost int, a passhash.Argon2id) passhash.Hasher {
+	return passhash.Hasher{Cost: cost, Argon2id: a, OnHash: m.add, OnArgon2id: m.addArgon2id}
 }
 
 func (m *meter) add(cost int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.costs = append(m.costs, cost)
+}
+
+func (m *meter) addArgon2id(a passhash.Argon2id) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.runs = append(m.runs, a)
 }
 
 // sum is the work of all runs, in rounds of bcrypt's key schedule.
