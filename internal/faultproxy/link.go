@@ -156,6 +156,9 @@ func (l *link) replies() {
 			return
 		}
 		through, f, lostAck := l.reply(buf[:n])
+		if f.Cut == CutCommand {
+			continue
+		}
 		if _, err := l.client.Write(buf[:through]); err != nil {
 			return
 		}
@@ -172,7 +175,8 @@ func (l *link) replies() {
 }
 
 // reply says how many of these bytes come through; of those that do not, whether they
-// are the acknowledgement of a change.
+// are the acknowledgement of a change. Nothing of a reply to a command that is being cut
+// comes through, however fast it is.
 func (l *link) reply(data []byte) (through int, f Fault, lostAck bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,6 +185,9 @@ func (l *link) reply(data []byte) (through int, f Fault, lostAck bool) {
 		if l.proxy.protocol == MySQL && l.command.Code == ComPrepare {
 			l.remember()
 		}
+	}
+	if l.fault.Cut == CutCommand {
+		return 0, l.fault, false
 	}
 	before := l.seen
 	l.seen += len(data)
