@@ -1,20 +1,33 @@
 #!/usr/bin/env bash
-# fuzz.sh FUZZTIME MODULE... runs every fuzz target of the modules for that long each.
+# fuzz.sh FUZZTIME MODULE... runs every fuzz target of the modules for that long each, as
+# many at once as there are cores, and tells the executions of each.
 set -euo pipefail
 
 fuzztime=$1
 shift
-found=0
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+# fuzz MODULE PACKAGE TARGET runs one target on one core.
+fuzz() {
+	local log=$logs/$3
+	if ! go -C "$1" test -run '^$' -fuzz "^$3\$" -fuzztime "$fuzztime" -fuzzminimizetime 1s -parallel 1 "$2" >"$log" 2>&1; then
+		cat "$log"
+		echo "FAIL $2 $3"
+		return 1
+	fi
+	echo "ok   $2 $3 $(grep -o 'execs: [0-9]*' "$log" | tail -n 1)"
+}
+export -f fuzz
+export fuzztime logs
+
 for module; do
 	list=$(go -C "$module" test -list '^Fuzz' ./...)
-	while read -r package target; do
-		found=$((found + 1))
-		echo "== $package $target"
-		go -C "$module" test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$package"
-	done < <(awk '/^Fuzz/ { targets[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print $2, targets[i]; n = 0 }' <<<"$list")
-done
-if [ "$found" = 0 ]; then
+	awk -v module="$module" '/^Fuzz/ { targets[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print module, $2, targets[i]; n = 0 }' <<<"$list"
+done >"$logs/.targets"
+if ! [ -s "$logs/.targets" ]; then
 	echo "fuzz.sh: no fuzz target in $*" >&2
 	exit 1
 fi
-echo "$found fuzz targets"
+xargs -P "$(nproc)" -L 1 bash -c 'fuzz "$@"' fuzz <"$logs/.targets"
+echo "$(wc -l <"$logs/.targets") fuzz targets, $fuzztime each"
