@@ -9,19 +9,25 @@ import (
 	"time"
 
 	"github.com/ostiary/auth/internal/email"
+	"github.com/ostiary/auth/internal/gate"
 	"github.com/ostiary/auth/internal/name"
 	"github.com/ostiary/auth/internal/passhash"
+	"github.com/ostiary/auth/limit"
 )
 
 // Authenticator signs users up, logs them in, refreshes their tokens and guards routes.
-// New makes it. It is safe for concurrent use, starts no goroutine and holds no state
-// but its stores', so that any number of instances may share those.
+// New makes it. It is safe for concurrent use and starts no goroutine. All its state is in
+// its stores, which any number of instances may share, but for the queue before its hashing
+// and, where the stores have no Limiter, the budgets of failed logins and of sign-ups.
 type Authenticator struct {
 	stores  Stores
 	cfg     Config
 	codecs  codecs
+	devices deviceCodec
 	cookies *cookies
 	hasher  passhash.Hasher
+	gate    *gate.Gate
+	limiter limit.Limiter // nil: no limits
 }
 
 // New returns an Authenticator over the stores, or every problem of cfg and the stores
@@ -36,17 +42,28 @@ func New(stores Stores, cfg Config) (*Authenticator, error) {
 		problems = append(problems, errors.New("auth: Stores.Refresh is nil"))
 	}
 	codecs, codecsErr := newCodecs(cfg.Tokens)
+	devices, devicesErr := newDeviceCodec(cfg.Tokens.RefreshKeys)
 	cookies, cookiesErr := newCookies(cfg)
-	if err := errors.Join(append(problems, codecsErr, cookiesErr)...); err != nil {
+	if err := errors.Join(append(problems, codecsErr, devicesErr, cookiesErr)...); err != nil {
 		return nil, err
 	}
-	return &Authenticator{
+	a := &Authenticator{
 		stores:  stores,
 		cfg:     cfg,
 		codecs:  codecs,
+		devices: devices,
 		cookies: cookies,
-		hasher:  passhash.Hasher{Cost: cfg.HashCost},
-	}, nil
+		hasher:  cfg.hasher(),
+		gate:    gate.New(cfg.HashConcurrency),
+		limiter: stores.Limiter,
+	}
+	switch {
+	case cfg.InsecureNoLimits:
+		a.limiter = nil
+	case a.limiter == nil:
+		a.limiter = limit.NewMemory(cfg.Now)
+	}
+	return a, nil
 }
 
 // now is Config.Now's instant in UTC, cut to the whole seconds that tokens count in.
@@ -74,6 +91,10 @@ type LoginInput struct {
 	Email    string
 	Password string
 	Client   Client
+
+	// DeviceToken is the one of this device's last login to the account, Tokens.DeviceToken:
+	// its attempts are not limited by what others failed to guess. Default: none.
+	DeviceToken string
 }
 
 // Format writes nothing of the input, whatever the verb.
@@ -84,8 +105,10 @@ func (LoginInput) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 
 // Signup creates a user and returns it; it logs nobody in. It returns a
 // *ValidationError for every field that is refused, at once; ErrEmailTaken if the
-// address, in its canonical form, is another user's; ErrUnavailable where it is unknown
-// whether the user was created.
+// address, in its canonical form, is another user's; a *RateLimitError if too many sign-ups
+// came from the client, or too many of them with addresses that were taken; ErrUnavailable
+// if too many passwords are being hashed, if Config.CheckPassword could not tell, or where
+// it is unknown whether the user was created.
 //
 // The name is trimmed, normalized (NFC) and kept unescaped; the address is trimmed and
 // kept as typed.
@@ -100,26 +123,38 @@ func (a *Authenticator) Signup(ctx context.Context, in SignupInput) (User, error
 	if err != nil {
 		invalid["email"] = emailProblem
 	}
-	if problem := a.passwordProblem(in.Password); problem != "" {
+	password := NewPassword{Password: in.Password, Name: fullName, Email: address.Text}
+	if problem := a.passwordProblem(password); problem != "" {
 		invalid["password"] = problem
 	}
 	if len(invalid) > 0 {
 		return User{}, &ValidationError{Fields: invalid}
 	}
-	hash, err := a.hasher.Hash(in.Password)
-	if err != nil {
-		return User{}, fmt.Errorf("auth: hash: %w", err)
+	taken := byIP("signup_taken", takenByIP, in.Client.IP)
+	budgets := append(byIP("signup_ip", signupsByIP, in.Client.IP), taken...)
+	if err := a.spend(ctx, in.Client, false, budgets...); err != nil {
+		return User{}, err
 	}
-	ctx, cancel := withStoreDeadline(ctx)
-	defer cancel()
-	id, err := a.stores.Users.CreateUser(ctx, NewUser{
-		Name: fullName, Email: address.Text, EmailKey: address.Key, PasswordHash: hash,
-	})
+	id, err := a.createUser(ctx, NewUser{Name: fullName, Email: address.Text, EmailKey: address.Key}, password, in.Client)
+	if !errors.Is(err, ErrEmailTaken) {
+		a.giveBack(ctx, taken...)
+	}
 	if err != nil {
 		return User{}, err
 	}
 	a.emit(ctx, Event{Kind: EventSignedUp, UserID: id, Client: in.Client})
 	return User{ID: id, Name: fullName, Email: address.Text}, nil
+}
+
+// createUser stores a user with a password that has passed the policy.
+func (a *Authenticator) createUser(ctx context.Context, u NewUser, p NewPassword, c Client) (UserID, error) {
+	var err error
+	if u.PasswordHash, err = a.hashNew(ctx, p, c); err != nil {
+		return "", err
+	}
+	ctx, cancel := withStoreDeadline(ctx)
+	defer cancel()
+	return a.stores.Users.CreateUser(ctx, u)
 }
 
 const emailProblem = "Invalid email address."
@@ -140,55 +175,62 @@ func nameProblem(err error) string {
 // Login checks a password and starts a session. It returns a *ValidationError for what
 // can be nobody's address or password; ErrInvalidCredentials if the address is unknown,
 // the password wrong, or the user changed meanwhile, all after the same work;
-// ErrAccountDisabled if the password is right and the user disabled; ErrUnavailable if
-// the store or Config.ExtraClaims could not tell.
+// ErrAccountDisabled if the password is right and the user disabled; a *RateLimitError if
+// too many logins failed for the account or from the client, whatever the password;
+// ErrUnavailable if too many passwords are being hashed, or if the store or
+// Config.ExtraClaims could not tell.
 func (a *Authenticator) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 	in.Password = a.trim(in.Password)
 	address, err := a.checkLogin(in)
 	if err != nil {
 		return Tokens{}, err
 	}
-	user, err := a.userByEmail(ctx, address.Key)
-	if errors.Is(err, ErrUserNotFound) {
-		a.hasher.Unknown(in.Password)
-		a.emit(ctx, Event{Kind: EventLoginFailed, Client: in.Client, Reason: ReasonUnknownUser})
-		return Tokens{}, a.unknownEmail()
-	}
+	try, err := a.begin(ctx, address.Key, in.DeviceToken, in.Client)
 	if err != nil {
 		return Tokens{}, err
 	}
-	failed := Event{Kind: EventLoginFailed, UserID: user.ID, Client: in.Client}
-	if !a.checkPassword(ctx, user, in.Password) {
-		failed.Reason = ReasonWrongPassword
-		a.emit(ctx, failed)
-		return Tokens{}, ErrInvalidCredentials
-	}
-	tokens, err := a.startSession(ctx, user, in.Client)
-	switch {
-	case errors.Is(err, ErrUnavailable): // whatever a hook's error Is beside
-	case errors.Is(err, ErrAccountDisabled):
-		failed.Reason = ReasonDisabled
-		a.emit(ctx, failed)
-	case errors.Is(err, ErrUserChanged):
-		failed.Reason = ReasonUserChanged
-		a.emit(ctx, failed)
-		err = ErrInvalidCredentials
-	}
+	defer try.leave()
+	tokens, err := try.login(ctx, in)
+	try.end(ctx, err)
 	return tokens, err
 }
 
-// checkPassword says whether the password is the user's, and rehashes it then where that
-// is due.
-func (a *Authenticator) checkPassword(ctx context.Context, user UserRecord, password string) bool {
-	ok, err := a.hasher.Verify(user.PasswordHash, password)
-	if err != nil {
-		a.cfg.Logger.ErrorContext(ctx, "auth: a stored password hash is unusable",
-			slog.String("user", string(user.ID)), slog.Any("error", err))
+func (t *attempt) login(ctx context.Context, in LoginInput) (Tokens, error) {
+	failed := Event{Kind: EventLoginFailed, Client: in.Client, Reason: ReasonWrongPassword}
+	user, err := t.userByEmail(ctx, t.emailKey)
+	unknown := errors.Is(err, ErrUserNotFound)
+	if err != nil && !unknown {
+		return Tokens{}, err
 	}
-	if ok {
-		a.rehash(ctx, user, password)
+	if unknown {
+		user, failed.Reason = UserRecord{}, ReasonUnknownUser
 	}
-	return ok
+	failed.UserID = user.ID
+	ok, err := t.check(ctx, user, in.Password)
+	switch {
+	case err != nil:
+		return Tokens{}, err
+	case unknown:
+		t.emit(ctx, failed)
+		return Tokens{}, t.unknownEmail()
+	case !ok:
+		t.emit(ctx, failed)
+		return Tokens{}, ErrInvalidCredentials
+	}
+	tokens, err := t.startSession(ctx, user, in.Client)
+	switch {
+	case err == nil:
+		tokens.DeviceToken = t.devices.mint(t.emailKey, user)
+	case errors.Is(err, ErrUnavailable): // whatever a hook's error Is beside
+	case errors.Is(err, ErrAccountDisabled):
+		failed.Reason = ReasonDisabled
+		t.emit(ctx, failed)
+	case errors.Is(err, ErrUserChanged):
+		failed.Reason = ReasonUserChanged
+		t.emit(ctx, failed)
+		err = ErrInvalidCredentials
+	}
+	return tokens, err
 }
 
 // checkLogin returns the address, if that and the password can be somebody's.
@@ -205,24 +247,6 @@ func (a *Authenticator) checkLogin(in LoginInput) (email.Address, error) {
 		return email.Address{}, &ValidationError{Fields: invalid}
 	}
 	return address, nil
-}
-
-// rehash raises the cost of a hash whose password was just proven. Whether it works or
-// not, the login goes on: the next one tries again.
-func (a *Authenticator) rehash(ctx context.Context, user UserRecord, password string) {
-	if !a.hasher.NeedsRehash(user.PasswordHash) {
-		return
-	}
-	hash, err := a.hasher.Rehash(user.PasswordHash, password)
-	ctx, cancel := withStoreDeadline(ctx)
-	defer cancel()
-	if err == nil {
-		_, err = a.stores.Users.UpdatePassword(ctx, user.ID, user.PasswordHash, hash)
-	}
-	if err != nil {
-		a.cfg.Logger.WarnContext(ctx, "auth: a password was not rehashed",
-			slog.String("user", string(user.ID)), slog.Any("error", err))
-	}
 }
 
 // Profile returns the user with this ID, or ErrUserNotFound. Behind Require, RequireWith

@@ -70,6 +70,8 @@ func onDoors(t *testing.T, try func(t *testing.T, h http.Handler, d door)) {
 	}
 }
 
+// ASVS: 15.3.7.
+// Advisory: next-auth GHSA-xmf8.
 func TestAuthorizationHeaders(t *testing.T) {
 	onDoors(t, func(t *testing.T, h http.Handler, d door) {
 		t.Helper()
@@ -166,7 +168,9 @@ func TestAuthorizationHeadersInWords(t *testing.T) {
 	}
 }
 
-// A token comes in the header alone (RFC 6750, section 2; OWASP ASVS 5.0, 14.2.1).
+// A token comes in the header alone (RFC 6750, section 2).
+//
+// ASVS: 14.2.1, 15.3.7.
 func TestTokensElsewhere(t *testing.T) {
 	onDoors(t, func(t *testing.T, h http.Handler, d door) {
 		t.Helper()
@@ -184,7 +188,10 @@ func TestTokensElsewhere(t *testing.T) {
 	})
 }
 
-// Whatever somebody sends in a header, a guard holds little of it (CVE-2025-30204).
+// Whatever somebody sends in a header, a guard holds little of it.
+//
+// ASVS: 15.2.2.
+// Advisory: CVE-2025-30204, CVE-2025-27144.
 func TestRequireAllocatesLittle(t *testing.T) {
 	const limit, mebi = 64 << 10, 1 << 20
 	w := onMemory(t)

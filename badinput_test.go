@@ -40,11 +40,12 @@ func nothingStored(t *testing.T, w *world, s *script, do func()) {
 	assert.Equal(t, sessions, sessionsAfter, "sessions")
 }
 
+// ASVS: 2.2.1, 2.2.2, 4.1.1, 14.3.2, 15.3.5, 15.3.7.
 func TestBadBodies(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, "eve@example.com")
 		tokens := w.logIn(t, "eve@example.com")
-		a, script := w.scripted(t)
+		a, script := w.scripted(t, noLimits)
 		s := serve(t, a.Handler(""))
 		for path, bodies := range map[string][]badBody{
 			"/signup": badSignups(), "/login": badLogins(), "/refresh": badRefreshes(tokens.RefreshToken),
@@ -59,6 +60,38 @@ func TestBadBodies(t *testing.T) {
 		assert.Equal(t, http.StatusCreated, s.do(t, http.MethodPost, "/signup", signupBody(t, "ann@example.com")).status)
 		s.do(t, http.MethodPost, "/login", loginBody(t, "eve@example.com")).tokens(t)
 		s.do(t, http.MethodPost, "/refresh", object(t, "refresh_token", tokens.RefreshToken)).tokens(t)
+	})
+}
+
+// Bodies that are refused for their form cost nothing; of those that are somebody's guess,
+// whatever is guessed, the sixth is refused as one too many, the right one too.
+//
+// Advisory: authboss 2.4.1, CVE-2024-32868.
+func TestBadLoginsAreLimited(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.signUp(t, "eve@example.com")
+		a, script := w.scripted(t)
+		s := serve(t, a.Handler(""))
+		const guesses = 5
+		guessed := 0
+		for _, test := range badLogins() {
+			if test.status != http.StatusUnauthorized {
+				test.assert(t, s.do(t, http.MethodPost, "/login", test.body))
+			}
+		}
+		for _, test := range badLogins() {
+			if test.status != http.StatusUnauthorized || !strings.Contains(test.body, "eve@example.com") {
+				continue
+			}
+			if guessed++; guessed > guesses {
+				test.status, test.code = http.StatusTooManyRequests, "rate_limited"
+				script.reset()
+			}
+			test.assert(t, s.do(t, http.MethodPost, "/login", test.body))
+		}
+		assert.Greater(t, guessed, guesses)
+		assert.Equal(t, http.StatusTooManyRequests, s.do(t, http.MethodPost, "/login", loginBody(t, "eve@example.com")).status)
+		assert.Empty(t, script.calls(), "the user is not looked at")
 	})
 }
 
@@ -109,6 +142,8 @@ func TestBodiesAtTheirLimits(t *testing.T) {
 }
 
 // A body that does not say its length is cut off all the same.
+//
+// ASVS: 15.2.2.
 func TestBodiesOfUnknownLength(t *testing.T) {
 	w := onMemory(t)
 	a, script := w.scripted(t)
@@ -163,6 +198,7 @@ func TestBodiesThatAreNotRead(t *testing.T) {
 	}
 }
 
+// ASVS: 3.5.2.
 func TestContentTypes(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "eve@example.com")
@@ -247,6 +283,8 @@ func TestCompressedBodies(t *testing.T) {
 }
 
 // No header makes another method of a method.
+//
+// ASVS: 4.1.4.
 func TestBadMethods(t *testing.T) {
 	w := onMemory(t)
 	a, script := w.scripted(t)
@@ -262,6 +300,8 @@ func TestBadMethods(t *testing.T) {
 }
 
 // What a body cannot hold, a direct call can: the checks are the same.
+//
+// ASVS: 2.2.2.
 func TestBadInputByDirectCalls(t *testing.T) {
 	for _, tutorial := range []bool{false, true} {
 		w := onMemory(t, func(c *auth.Config) { c.InsecureTutorialMode = tutorial })

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ostiary/auth/internal/strictjson"
+	"github.com/ostiary/auth/internal/token"
 )
 
 // Claims is what a valid access token says. Its instants are whole seconds.
@@ -39,10 +40,6 @@ func (c Claims) Decode(v any) error {
 // maxExtraClaims is how many bytes the host's claims may take.
 const maxExtraClaims = 4 << 10
 
-// ourClaims are the names that no claim of a host's may have: those of RFC 7519, section
-// 4.1, and those that we set beside them.
-var ourClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time"} //nolint:gochecknoglobals // a table of constants
-
 // extraClaims asks Config.ExtraClaims for the members of a JSON object, nil for none. The
 // error Is ErrUnavailable.
 func (a *Authenticator) extraClaims(ctx context.Context, s Session) ([]byte, error) {
@@ -72,14 +69,14 @@ func encodeClaims(claims any) ([]byte, error) {
 	if len(object) > maxExtraClaims {
 		return nil, fmt.Errorf("the claims have %d bytes, more than %d", len(object), maxExtraClaims)
 	}
-	parsed, err := strictjson.Parse(object, ourClaims...)
+	parsed, err := strictjson.Parse(object, token.AccessNames...)
 	switch {
 	case errors.Is(err, strictjson.ErrNotObject):
 		return nil, errors.New("the claims are no JSON object")
 	case err != nil:
 		return nil, err
 	}
-	for _, name := range ourClaims {
+	for _, name := range token.AccessNames {
 		if parsed.Has(name) {
 			return nil, fmt.Errorf("the claim %q is not the host's to set", name)
 		}

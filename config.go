@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime"
 	"slices"
 	"time"
 
@@ -21,6 +24,40 @@ type Config struct {
 	// HashCost is bcrypt's cost for new passwords, its logarithm of work; a login raises
 	// a stored hash of a lower one. At least 10, at most 18. Default: 12.
 	HashCost int
+
+	// Argon2id makes new hashes argon2id's instead of bcrypt's (RFC 9106); a login replaces
+	// a bcrypt hash. A refused password then takes the work of both, so that nothing tells
+	// whose hash is which. Default: nil, bcrypt.
+	Argon2id *Argon2id
+
+	// HashConcurrency is how many passwords are hashed at once; others wait in a queue of
+	// 128, from which clients are served in turn. A call that finds it full, or that waits
+	// for 10 seconds, fails with an error that Is ErrUnavailable. Default: half of
+	// GOMAXPROCS, at least 1, so that other requests have the other half.
+	HashConcurrency int
+
+	// VerifyForeign says whether a password is the one of a stored hash that is not this
+	// package's: another system's, which package foreignhash may know. It is asked for a
+	// login, whose success then replaces the hash. An error is logged, and refuses the
+	// password. Every refused login is answered after a fixed time then, 2 seconds.
+	// Default: nil, such a hash matches nothing.
+	VerifyForeign func(ctx context.Context, stored, password string) (bool, error)
+
+	// SiteWords are what a new password must not be made of, beside the user's own name and
+	// address: the names of the site and its company. Default: none.
+	SiteWords []string
+
+	// CheckPassword may refuse a new password that the other rules accept, such as one that
+	// package pwned finds in a list of leaked ones. A *ValidationError from it is the answer;
+	// any other error says that it could not tell, and the call fails with one that Is
+	// ErrUnavailable. Default: nil.
+	CheckPassword func(ctx context.Context, p NewPassword) error
+
+	// ClientIP returns the address that a request came from, for limits and for the list of
+	// sessions. Behind a proxy set one that knows it, such as package clientip's. The zero
+	// Addr says that it is not known: such requests share one budget. Default: nil, the
+	// peer's address; no header is trusted.
+	ClientIP func(*http.Request) netip.Addr
 
 	// Logger gets the causes of 5xx answers and what concerns security, never a token,
 	// key or password. Default: slog.Default().
@@ -51,7 +88,7 @@ type Config struct {
 	Now func() time.Time
 
 	// InsecureTutorialMode answers as the Node tutorial does, so that a front end written
-	// for it runs unchanged: bodies without codes; passwords from 4 code points, trimmed;
+	// for it runs unchanged: bodies without codes; any password from 4 code points, trimmed;
 	// at login, whether an address is known; names HTML-escaped. A password that was set in
 	// this mode with white space around it is another one without the mode, and the other
 	// way round. Default: false.
@@ -66,9 +103,18 @@ type Config struct {
 	// InsecureHashCost lets HashCost be as low as 4, for tests. Default: false.
 	InsecureHashCost bool
 
-	// InsecureNoLimits turns rate limits off, for load tests: the limit of 8 rotations of
-	// one session within Tokens.Grace. Default: false.
+	// InsecureNoLimits turns rate limits off, for load tests: those of failed logins and of
+	// sign-ups, and that of 8 rotations of one session within Tokens.Grace. The queue of
+	// HashConcurrency stays. Default: false.
 	InsecureNoLimits bool
+}
+
+// Argon2id are the parameters of argon2id. The zero value means 19 MiB, 2 passes, 1 thread
+// (OWASP's first choice for servers that hash many at once).
+type Argon2id struct {
+	Memory  uint32 // KiB
+	Time    uint32 // passes
+	Threads uint8
 }
 
 // The bounds of Config.HashCost; below minHashCost only with InsecureHashCost (OWASP
@@ -91,6 +137,17 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now //nolint:forbidigo // the default of the one clock
 	}
+	if c.HashConcurrency == 0 {
+		c.HashConcurrency = max(1, runtime.GOMAXPROCS(0)/2) //nolint:mnd // half
+	}
+	if c.Argon2id != nil {
+		params := *c.Argon2id
+		if params == (Argon2id{}) {
+			params = Argon2id{Memory: 19 << 10, Time: 2, Threads: 1}
+		}
+		c.Argon2id = &params
+	}
+	c.SiteWords = slices.Clone(c.SiteWords)
 	if c.Cookies != nil {
 		cookies := CookieOptions{TrustedOrigins: slices.Clone(c.Cookies.TrustedOrigins)}
 		c.Cookies = &cookies
@@ -109,6 +166,14 @@ func (c Config) check() error {
 	if c.HashCost < lowest || c.HashCost > maxHashCost {
 		problems = append(problems, fmt.Errorf("auth: Config.HashCost is %d: it must be from %d to %d", c.HashCost, lowest, maxHashCost))
 	}
+	if c.HashConcurrency < 1 {
+		problems = append(problems, fmt.Errorf("auth: Config.HashConcurrency is %d: it must be at least 1", c.HashConcurrency))
+	}
+	if c.Argon2id != nil {
+		if err := passhash.Argon2id(*c.Argon2id).Check(c.InsecureHashCost); err != nil {
+			problems = append(problems, fmt.Errorf("auth: Config.Argon2id: %w", err))
+		}
+	}
 	if c.Cookies != nil && c.InsecureTutorialMode {
 		problems = append(problems, errors.New("auth: Config.Cookies is set beside InsecureTutorialMode, whose front end looks for tokens in the body: leave one of them out"))
 	}
@@ -116,4 +181,12 @@ func (c Config) check() error {
 		problems = append(problems, errors.New("auth: Config.InsecureCookies is set without Config.Cookies"))
 	}
 	return errors.Join(problems...)
+}
+
+func (c Config) hasher() passhash.Hasher {
+	h := passhash.Hasher{Cost: c.HashCost}
+	if c.Argon2id != nil {
+		h.Argon2id = passhash.Argon2id(*c.Argon2id)
+	}
+	return h
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,14 @@ func goodConfig() auth.Config {
 	return auth.Config{Tokens: auth.TokenOptions{AccessKeys: ring(accessSecret), RefreshKeys: ring(refreshSecret)}}
 }
 
+func argon2id(memory, time uint32, threads uint8) func(*auth.Config) {
+	return func(c *auth.Config) { c.Argon2id = &auth.Argon2id{Memory: memory, Time: time, Threads: threads} }
+}
+
 func memStores() auth.Stores { return memstore.New(memstore.Options{}).Stores() }
 
+// ASVS: 11.2.3, 11.4.2.
+// Advisory: next-auth GHSA-8fpg.
 func TestNewRefusesBadConfigs(t *testing.T) {
 	const short = "31 bytes are a byte too few now"
 	require.Len(t, short, 31)
@@ -77,6 +84,14 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		},
 		"leeway over 5 m":  {func(c *auth.Config) { c.Tokens.Leeway = 5*time.Minute + time.Second }, []string{"Tokens.Leeway"}},
 		"leeway below 0":   {func(c *auth.Config) { c.Tokens.Leeway = -time.Second }, []string{"Tokens.Leeway"}},
+		"negative gate":    {func(c *auth.Config) { c.HashConcurrency = -1 }, []string{"Config.HashConcurrency is -1"}},
+		"weak argon2id":    {argon2id(19<<10-1, 2, 1), []string{"Config.Argon2id", "at least 19456 KiB and time 2"}},
+		"half an argon2id": {argon2id(64<<10, 3, 0), []string{"Config.Argon2id", "0 threads"}},
+		"dear argon2id":    {argon2id(1<<20, 2, 1), []string{"Config.Argon2id", "1048576 KiB"}},
+		"dear argon2id for all": {
+			func(c *auth.Config) { argon2id(64, 17, 1)(c); c.InsecureHashCost = true },
+			[]string{"Config.Argon2id", "time 17"},
+		},
 		"issuer":           {func(c *auth.Config) { c.Tokens.Issuer = "a\xff" }, []string{"Tokens.Issuer"}},
 		"audience":         {func(c *auth.Config) { c.Tokens.Audience = "a\xff" }, []string{"Audience"}},
 		"long issuer":      {func(c *auth.Config) { c.Tokens.Issuer = strings.Repeat("a", 256) }, []string{"Tokens.Issuer"}},
@@ -120,6 +135,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 	}
 }
 
+// Advisory: gin-jwt refresh, next-auth GHSA-8fpg.
 func TestNewRefusesMissingStores(t *testing.T) {
 	good := memStores()
 	for want, stores := range map[string]auth.Stores{
@@ -171,6 +187,10 @@ func TestNewAcceptsTheBounds(t *testing.T) {
 		"cost 10":         func(c *auth.Config) { c.HashCost = 10 },
 		"cost 18":         func(c *auth.Config) { c.HashCost = 18 },
 		"cost 4":          func(c *auth.Config) { c.HashCost, c.InsecureHashCost = 4, true },
+		"a wide gate":     func(c *auth.Config) { c.HashConcurrency = 1000 },
+		"argon2id":        func(c *auth.Config) { c.Argon2id = &auth.Argon2id{} },
+		"strong argon2id": argon2id(256<<10, 4, 4),
+		"weak argon2id":   func(c *auth.Config) { argon2id(64, 1, 1)(c); c.InsecureHashCost = true },
 		"grace 5 m":       func(c *auth.Config) { c.Tokens.Grace = 5 * time.Minute },
 		"grace 1 ns":      func(c *auth.Config) { c.Tokens.Grace = 1 },
 		"strict rotation": func(c *auth.Config) { c.Tokens.StrictRotation = true },
@@ -199,6 +219,8 @@ func TestNewAsksTheStoresForNothing(t *testing.T) {
 }
 
 // The defaults are those that the fields' comments say.
+//
+// ASVS: 11.4.2.
 func TestConfigDefaults(t *testing.T) {
 	c := &clock{frozen: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	store := &clock{frozen: c.frozen}
@@ -241,6 +263,32 @@ func TestConfigDefaults(t *testing.T) {
 	require.ErrorIs(t, err, auth.ErrTokenExpired)
 }
 
+// Half of the processors hash, and one of one.
+func TestHashConcurrencyDefault(t *testing.T) {
+	for processors, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 8: 4} {
+		before := runtime.GOMAXPROCS(processors)
+		a, err := auth.New(memStores(), goodConfig())
+		runtime.GOMAXPROCS(before)
+		require.NoError(t, err)
+		assert.Equal(t, want, a.HashConcurrency(), processors)
+	}
+	w := onMemory(t, func(c *auth.Config) { c.HashConcurrency = 7 })
+	assert.Equal(t, 7, w.HashConcurrency())
+}
+
+// The zero value of Argon2id is the choice that its comment says.
+func TestArgon2idDefault(t *testing.T) {
+	w := onMemory(t, func(c *auth.Config) { c.Argon2id = &auth.Argon2id{} })
+	assert.Regexp(t, `^\$argon2id\$v=19\$m=19456,t=2,p=1\$`, w.hash(t, w.signUp(t, ann)))
+	w.logIn(t, ann)
+	assert.Regexp(t, `^\$2a\$04\$`, onMemory(t).hashOfNew(t), "bcrypt without it")
+}
+
+func (w *world) hashOfNew(t *testing.T) string {
+	t.Helper()
+	return w.hash(t, w.signUp(t, ann))
+}
+
 // Without Now and Logger it is the machine's clock and slog's default logger.
 func TestDefaultClockAndLogger(t *testing.T) {
 	log := &safeBuffer{}
@@ -269,6 +317,8 @@ func (*failingUsers) CreateUser(context.Context, auth.NewUser) (auth.UserID, err
 }
 
 // Issuer stands for Audience, and both reach the tokens.
+//
+// ASVS: 9.2.3, 9.2.4.
 func TestIssuerAndAudience(t *testing.T) {
 	for _, test := range []struct{ issuer, audience, iss, aud string }{
 		{"", "", "auth", "auth"},
@@ -308,6 +358,7 @@ func TestConfigIsCopied(t *testing.T) {
 	cfg := goodConfig()
 	cfg.HashCost, cfg.InsecureHashCost = 4, true
 	cfg.Tokens.AccessKeys = []auth.Key{auth.HMACKey(secret), auth.HMACKey([]byte(newSecret))}
+	cfg.SiteWords, cfg.Argon2id = []string{"ostiary"}, &auth.Argon2id{Memory: 64, Time: 1, Threads: 1}
 	w := &world{stores: memStores()}
 	var err error
 	w.Authenticator, err = auth.New(w.stores, cfg)
@@ -318,7 +369,11 @@ func TestConfigIsCopied(t *testing.T) {
 	cfg.Tokens.RefreshKeys[0] = auth.HMACKey([]byte(newSecret))
 	cfg.Tokens.Issuer, cfg.Tokens.AccessTTL, cfg.InsecureTutorialMode, cfg.Now = "other", time.Second, true, nil
 
+	cfg.SiteWords[0], *cfg.Argon2id = "correct horse", auth.Argon2id{}
+
 	id := w.signUp(t, "ann@example.com")
+	assert.Contains(t, w.hash(t, id), "$argon2id$v=19$m=64,t=1,p=1$")
+	assert.NotEmpty(t, w.trySignup(t, "bob@example.com", "ostiary1"))
 	tokens, err := w.StartSession(t.Context(), id, auth.Client{})
 	require.NoError(t, err)
 	assert.Equal(t, accessJWS(segmentOf(t, tokens.AccessToken, 1)), tokens.AccessToken)
@@ -342,4 +397,12 @@ func TestConfigIsNotChanged(t *testing.T) {
 	assert.Nil(t, cfg.Now)
 	assert.Nil(t, cfg.Logger)
 	assert.Len(t, cfg.Tokens.AccessKeys, 1)
+
+	params := &auth.Argon2id{}
+	cfg.Argon2id = params
+	_, err = auth.New(memStores(), cfg)
+	require.NoError(t, err)
+	assert.Equal(t, auth.Argon2id{}, *params)
+	assert.Zero(t, cfg.HashConcurrency)
+	assert.Nil(t, cfg.SiteWords)
 }

@@ -12,8 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/ostiary/auth"
 )
 
 // contractCase is a case of testdata/contract.json, which says how it is read.
@@ -37,11 +35,11 @@ type contractAnswer struct {
 }
 
 // defaultExtras are the members that a body of default mode may hold beside the listed.
-var defaultExtras = []string{"code", "token_type", "expires_in"}
+var defaultExtras = []string{"code", "token_type", "expires_in", "device_token"}
 
+// ASVS: 14.2.6, 15.3.1.
 func TestContract(t *testing.T) {
 	cases := readContract(t)
-	noLimits := func(c *auth.Config) { c.InsecureNoLimits = true }
 	t.Run("default", func(t *testing.T) {
 		everywhere(t, func(t *testing.T, w *world) {
 			runContract(t, w, cases, func(c contractCase) *contractAnswer { return c.Default }, defaultExtras)
@@ -50,7 +48,7 @@ func TestContract(t *testing.T) {
 	t.Run("compat", func(t *testing.T) {
 		everywhere(t, func(t *testing.T, w *world) {
 			runContract(t, w, cases, func(c contractCase) *contractAnswer { return c.Compat }, nil)
-		}, noLimits, func(c *auth.Config) { c.InsecureTutorialMode = true })
+		}, noLimits, tutorialMode)
 	})
 }
 

@@ -13,7 +13,8 @@ import (
 // CookieOptions has browsers keep both tokens in cookies that no script can read, for a
 // front end that talks to its own origin. Answers to login, refresh and reauthentication
 // then set the cookies and hold no tokens; guards and routes take a token from its cookie
-// where the request has no Authorization header. Logout alone clears them.
+// where the request has no Authorization header. Logout alone clears them. A login also sets
+// the cookie of the device token, which stays.
 //
 // Requests that a page of another origin made are refused with 403 where they would
 // change something: on our routes, and on the host's behind a guard that took the token
@@ -36,8 +37,13 @@ type CookieOptions struct {
 const (
 	accessCookie  = "auth-access"
 	refreshCookie = "auth-refresh"
+	deviceCookie  = "auth-device"
 	cookiePrefix  = "__Host-"
 )
+
+// deviceCookieAge is how long a device token is kept, in seconds: 400 days, the longest that
+// browsers keep a cookie (RFC 6265bis, section 5.5).
+const deviceCookieAge = 400 * 24 * 60 * 60
 
 // maxCookie is how many bytes of a cookie, attributes included, every browser keeps
 // (RFC 6265, section 6.1).
@@ -158,6 +164,9 @@ func (*cookies) of(t Tokens, plain bool) [2]*http.Cookie {
 func (c *cookies) set(w http.ResponseWriter, r *http.Request, t Tokens) {
 	for _, cookie := range c.of(t, c.plain(r)) {
 		http.SetCookie(w, cookie)
+	}
+	if t.DeviceToken != "" {
+		http.SetCookie(w, cookie(deviceCookie, t.DeviceToken, deviceCookieAge, c.plain(r)))
 	}
 }
 

@@ -59,6 +59,8 @@ func TestCookiesStayWhenARequestIsRefused(t *testing.T) {
 }
 
 // Logout clears the cookies that it was asked by, save where the session may go on.
+//
+// ASVS: 14.3.1.
 func TestCookiesClearedByLogout(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)
@@ -141,6 +143,8 @@ func TestCookiesClearedByLogoutWithoutARefreshToken(t *testing.T) {
 }
 
 // So does a logout everywhere, unless this session is kept.
+//
+// ASVS: 14.3.1.
 func TestCookiesClearedByLogoutAll(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)

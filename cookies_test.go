@@ -23,6 +23,7 @@ const (
 	ownOrigin     = "https://example.com"
 	accessCookie  = "__Host-auth-access"
 	refreshCookie = "__Host-auth-refresh"
+	deviceCookie  = "__Host-auth-device"
 )
 
 func withCookies(c *auth.Config) { c.Cookies = &auth.CookieOptions{} }
@@ -59,9 +60,25 @@ func attributes(maxAge time.Duration) []string {
 // live and gives no token otherwise, and returns the tokens.
 func assertCookies(t *testing.T, got reply, accessLife, refreshLife time.Duration) auth.Tokens {
 	t.Helper()
+	return assertTokensSet(t, got, got.setCookies(t), accessLife, refreshLife)
+}
+
+// assertLoginCookies is assertCookies for a login, which sets the device's cookie beside
+// them.
+func assertLoginCookies(t *testing.T, got reply, refreshLife time.Duration) auth.Tokens {
+	t.Helper()
+	set := got.setCookies(t)
+	device := set[deviceCookie]
+	assert.Equal(t, attributes(400*24*time.Hour), device.attributes)
+	assert.Len(t, device.value, 75)
+	delete(set, deviceCookie)
+	return assertTokensSet(t, got, set, 20*time.Minute, refreshLife)
+}
+
+func assertTokensSet(t *testing.T, got reply, set map[string]setCookie, accessLife, refreshLife time.Duration) auth.Tokens {
+	t.Helper()
 	require.Equal(t, http.StatusOK, got.status, got.body)
 	assert.JSONEq(t, fmt.Sprintf(`{"status":200,"expires_in":%d}`, int(accessLife.Seconds())), got.body)
-	set := got.setCookies(t)
 	require.Len(t, set, 2, "%q", got.header["Set-Cookie"])
 	access, refresh := set[accessCookie], set[refreshCookie]
 	assert.Equal(t, attributes(accessLife), access.attributes)
@@ -109,11 +126,12 @@ func (b *tab) do(t *testing.T, method, path, body string, headers ...string) rep
 	return got
 }
 
+// ASVS: 3.3.1, 3.3.2, 3.3.3, 3.3.4, 14.3.3.
 func TestCookiesAttributeByAttribute(t *testing.T) {
 	w := onMemory(t, withCookies, func(c *auth.Config) { c.Tokens.MaxTTL, c.Tokens.IdleTTL = 2*time.Hour, time.Hour })
 	id := w.signUp(t, ann)
 	b := &tab{w.Handler(""), ownOrigin, map[string]string{}}
-	tokens := assertCookies(t, b.do(t, "POST", "/login", loginBody(t, ann)), 20*time.Minute, time.Hour)
+	tokens := assertLoginCookies(t, b.do(t, "POST", "/login", loginBody(t, ann)), time.Hour)
 	claims, err := w.Verify(tokens.AccessToken)
 	require.NoError(t, err)
 	assert.Equal(t, id, claims.UserID)
@@ -132,15 +150,18 @@ func TestCookiesAttributeByAttribute(t *testing.T) {
 	assert.Equal(t, retried.RefreshToken, again.RefreshToken, "a retry within the grace")
 	w.advance(10*time.Minute - 31*time.Second)
 	assertCookies(t, b.do(t, "POST", "/reauth", object(t, "password", password)), time.Second, time.Second)
+	device := b.cookies[deviceCookie]
 	assertCleared(t, b.do(t, "POST", "/logout", ""))
-	assert.Empty(t, b.cookies)
+	assert.Equal(t, map[string]string{deviceCookie: device}, b.cookies, "the device stays known")
 
-	assertCookies(t, b.do(t, "POST", "/login", loginBody(t, ann)), 20*time.Minute, time.Hour)
+	assertLoginCookies(t, b.do(t, "POST", "/login", loginBody(t, ann)), time.Hour)
 	assertCleared(t, b.do(t, "POST", "/logout/all", ""))
-	assert.Empty(t, b.cookies)
+	assert.Equal(t, []string{deviceCookie}, slices.Collect(maps.Keys(b.cookies)))
 }
 
 // The browser's requests are served by the cookies alone.
+//
+// ASVS: 3.3.4.
 func TestCookiesServeEveryRoute(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)
@@ -151,7 +172,7 @@ func TestCookiesServeEveryRoute(t *testing.T) {
 		}
 		b := &tab{w.Handler(""), ownOrigin, map[string]string{}}
 		assertNoCookies(t, b.do(t, "POST", "/signup", signupBody(t, "bob"+value+"@example.com")))
-		assertCookies(t, b.do(t, "POST", "/login", loginBody(t, ann), headers...), 20*time.Minute, 24*time.Hour)
+		assertLoginCookies(t, b.do(t, "POST", "/login", loginBody(t, ann), headers...), 24*time.Hour)
 		other := w.logIn(t, ann)
 		for _, route := range [][2]string{
 			{"GET", "/profile"}, {"GET", "/sessions"}, {"POST", "/refresh"}, {"DELETE", "/sessions/" + other.SessionID.String()}, {"GET", "/profile"},
@@ -238,7 +259,8 @@ func TestCookiesInsecureOnLoopbackHostsOnly(t *testing.T) {
 				prefix, otherPrefix, want = otherPrefix, prefix, want[:4] // not Secure
 			}
 			set := send("POST", "/login", loginBody(t, ann)).setCookies(t)
-			assert.Equal(t, []string{prefix + "auth-access", prefix + "auth-refresh"}, slices.Sorted(maps.Keys(set)), "%s, %s", test.host, name)
+			assert.Equal(t, []string{prefix + "auth-access", prefix + "auth-device", prefix + "auth-refresh"}, slices.Sorted(maps.Keys(set)), "%s, %s", test.host, name)
+			assert.Equal(t, slices.Contains(want, "Secure"), slices.Contains(set[prefix+"auth-device"].attributes, "Secure"))
 			access, refresh := set[prefix+"auth-access"], set[prefix+"auth-refresh"].value
 			assert.Equal(t, want, access.attributes, "%s, %s", test.host, name)
 
@@ -254,6 +276,8 @@ func TestCookiesInsecureOnLoopbackHostsOnly(t *testing.T) {
 
 // A token that a browser might not keep is refused before anything is done. It takes
 // claims that a header would hold.
+//
+// ASVS: 3.3.5.
 func TestCookiesTooLarge(t *testing.T) {
 	length := 10
 	extra := func(c *auth.Config) {
@@ -304,6 +328,8 @@ func TestCookiesTooLarge(t *testing.T) {
 }
 
 // A grace answer that would be too large is refused as well, and writes nothing.
+//
+// ASVS: 3.3.5.
 func TestCookiesTooLargeInGrace(t *testing.T) {
 	length := 10
 	w := onMemory(t, withCookies, func(c *auth.Config) {
@@ -325,6 +351,8 @@ func TestCookiesTooLargeInGrace(t *testing.T) {
 }
 
 // Of two cookies of our name one is not ours, and nobody knows which.
+//
+// ASVS: 15.3.7.
 func TestCookiesTwiceAreRefused(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)
@@ -367,6 +395,8 @@ func TestCookiesTwiceAreRefused(t *testing.T) {
 }
 
 // Who sends a bearer token means that one: no cookie is looked at.
+//
+// ASVS: 15.3.7.
 func TestCookiesBesideABearer(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)
@@ -438,6 +468,8 @@ func TestCookiesAreOffByDefault(t *testing.T) {
 }
 
 // What a browser sends by itself changes nothing by GET.
+//
+// ASVS: 3.5.3, 7.6.2.
 func TestCookiesAreNotReadByGetRefresh(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)

@@ -99,6 +99,9 @@ func assertCrossOrigin(t *testing.T, got reply, context ...any) {
 }
 
 // On our routes.
+//
+// ASVS: 3.5.1.
+// Advisory: CVE-2025-47910.
 func TestCrossOriginOnRoutes(t *testing.T) {
 	const sessionPath = "/sessions/"
 	w := onMemory(t, trusting(trustedOrigin), noLimits)
@@ -114,6 +117,7 @@ func TestCrossOriginOnRoutes(t *testing.T) {
 		"/sessions":   {"GET": {200, 200, 200, 401}},
 		sessionPath:   {"DELETE": {200, 200, 200, 401}},
 		"/reauth":     {"POST": {422, 422, 422, 401}},
+		"/jwks.json":  {"GET": {200, 200, 200, 200}},
 	}
 	start := func() auth.Tokens {
 		tokens, err := w.StartSession(t.Context(), id, auth.Client{})
@@ -156,6 +160,8 @@ func TestCrossOriginOnRoutes(t *testing.T) {
 }
 
 // Routes one by one are those of Handler.
+//
+// Advisory: CVE-2025-47910.
 func TestCrossOriginOnSingleRoutes(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)
@@ -174,6 +180,8 @@ func TestCrossOriginOnSingleRoutes(t *testing.T) {
 }
 
 // On a host's routes, behind each guard.
+//
+// ASVS: 3.5.1.
 func TestCrossOriginOnHostsRoutes(t *testing.T) {
 	w := onMemory(t, trusting(trustedOrigin))
 	w.signUp(t, ann)
@@ -209,6 +217,9 @@ func TestCrossOriginOnHostsRoutes(t *testing.T) {
 }
 
 // Where Sec-Fetch-Site says nothing, Origin is compared whole.
+//
+// ASVS: 3.5.1.
+// Advisory: CVE-2025-24358.
 func TestCrossOriginOrigins(t *testing.T) {
 	w := onMemory(t, trusting("https://app.example.com", "https://app.example.com:8443"))
 	w.signUp(t, ann)
@@ -247,6 +258,8 @@ func TestCrossOriginOrigins(t *testing.T) {
 
 // A page without TLS may be anybody's on the way: its requests change something on a
 // loopback host with InsecureCookies alone.
+//
+// Advisory: CVE-2025-24358.
 func TestCrossOriginWithoutTLS(t *testing.T) {
 	insecure := func(c *auth.Config) { withCookies(c); c.InsecureCookies = true }
 	for _, c := range []struct {
@@ -277,6 +290,9 @@ func TestCrossOriginWithoutTLS(t *testing.T) {
 }
 
 // Any cookie of ours makes a request tell where it comes from.
+//
+// ASVS: 3.5.2.
+// Advisory: CVE-2025-46721.
 func TestCrossOriginOfAnyCookie(t *testing.T) {
 	w := onMemory(t, withCookies)
 	for _, cookies := range []string{
@@ -303,6 +319,8 @@ func TestCrossOriginOfOtherCredentials(t *testing.T) {
 }
 
 // A page of another origin logs nobody in as somebody else.
+//
+// ASVS: 7.6.2.
 func TestCrossOriginLogin(t *testing.T) {
 	w := onMemory(t, withCookies)
 	w.signUp(t, ann)

@@ -14,6 +14,9 @@ import (
 )
 
 // The sessions of a user that is disabled end. Only who knows the password hears of it.
+//
+// ASVS: 7.4.2, 7.4.5.
+// Advisory: GHSA-56p6-qw3c-fq2g.
 func TestDisableUser(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		id := w.signUp(t, ann)
@@ -100,6 +103,8 @@ func TestDisableUserWhoIsDisabledAlready(t *testing.T) {
 
 // The refusal of a disabled user costs and looks like any other, until the password is
 // right.
+//
+// ASVS: 6.3.8.
 func TestDisabledUsersWork(t *testing.T) {
 	w := onMemory(t, cost(6))
 	require.NoError(t, w.DisableUser(t.Context(), w.signUp(t, ann)))
@@ -138,6 +143,8 @@ func (s disabledUsers) UserByID(ctx context.Context, id auth.UserID) (auth.UserR
 }
 
 // A host's user that is disabled is refused although the host forgot to raise AuthVersion.
+//
+// Advisory: GHSA-56p6-qw3c-fq2g.
 func TestHostsDisabledUser(t *testing.T) {
 	everywhereHosted(t, func(t *testing.T, h host) {
 		id := h.signUp(t, ann)
@@ -150,7 +157,7 @@ func TestHostsDisabledUser(t *testing.T) {
 		require.ErrorIs(t, h.refreshError(t, tokens.RefreshToken), auth.ErrSessionEnded)
 		assert.Equal(t, http.StatusUnauthorized, h.live(tokens.AccessToken))
 		assert.Empty(t, h.sessions(t, id))
-		_, err = h.Reauthenticate(t.Context(), claims, password, auth.Client{})
+		_, err = h.Reauthenticate(t.Context(), claims, auth.ReauthInput{Password: password})
 		require.ErrorIs(t, err, auth.ErrSessionEnded)
 		_, err = h.StartSession(t.Context(), id, auth.Client{})
 		require.ErrorIs(t, err, auth.ErrAccountDisabled)

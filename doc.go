@@ -37,5 +37,6 @@
 // opens nothing that was issued before. A plain Require asks no store and cannot look.
 //
 // Unknown addresses and wrong passwords are answered alike, after the same work. Signing
-// up does tell whether an address is taken.
+// up does tell whether an address is taken. Failed logins and sign-ups have budgets, and
+// passwords are hashed a few at a time: docs/security.md.
 package auth

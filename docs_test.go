@@ -67,6 +67,8 @@ func TestDocumentedInvariants(t *testing.T) {
 
 // TestDocumentedDefaults compares the settings of docs/refresh.md with the fields' own
 // comments.
+//
+// ASVS: 7.1.1.
 func TestDocumentedDefaults(t *testing.T) {
 	_, section, ok := strings.Cut(readText(t, "docs/refresh.md"), "\n## Settings\n")
 	require.True(t, ok)
@@ -96,6 +98,8 @@ func TestDocumentedEvents(t *testing.T) {
 }
 
 // TestDocumentedRoutes wants every route in the README's table, and no other.
+//
+// ASVS: 6.3.4, 6.4.2.
 func TestDocumentedRoutes(t *testing.T) {
 	var want, got []string
 	for _, route := range newExample().Routes("") {

@@ -50,10 +50,11 @@ var (
 	ErrSessionEnded = fmt.Errorf("%w: session ended", ErrInvalidToken)
 
 	// ErrUnavailable says that a store could not do its work here and now: a deadlock,
-	// a lost connection, a failover, a deadline. Whether a write took place is then
+	// a lost connection, a failover, a deadline; or that more passwords wait to be hashed
+	// than Config.HashConcurrency allows for. Whether a write took place is then
 	// unknown, so only idempotent operations may be repeated. Stores wrap it around
 	// their driver's error; over HTTP it is 503 with Retry-After.
-	ErrUnavailable = errors.New("auth: store unavailable")
+	ErrUnavailable = errors.New("auth: unavailable")
 
 	// ErrUserChanged is RefreshStore.CreateSession's answer when the user is gone or
 	// its AuthVersion is not the one that was checked.

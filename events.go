@@ -15,6 +15,7 @@ const (
 	EventSignedUp        EventKind = "signed_up"
 	EventLoggedIn        EventKind = "logged_in"       // by Login or StartSession
 	EventLoginFailed     EventKind = "login_failed"    // by Login or Reauthenticate; Reason says why
+	EventLimited         EventKind = "limited"         // a call was refused for a limit; Reason is the limit's name
 	EventReauthenticated EventKind = "reauthenticated" // and the session's refresh token replaced
 	EventRefreshed       EventKind = "refreshed"
 	EventRefreshRetried  EventKind = "refresh_retried" // an old refresh token, within Grace
@@ -56,6 +57,7 @@ var eventRecords = map[EventKind]struct { //nolint:gochecknoglobals // a table o
 	EventSignedUp:        {slog.LevelInfo, "auth: a user has signed up"},
 	EventLoggedIn:        {slog.LevelInfo, "auth: a user has logged in"},
 	EventLoginFailed:     {slog.LevelWarn, "auth: a login has failed"},
+	EventLimited:         {slog.LevelWarn, "auth: a limit was reached"},
 	EventReauthenticated: {slog.LevelInfo, "auth: a user has authenticated again"},
 	EventRefreshed:       {slog.LevelDebug, "auth: a session was refreshed"},
 	EventRefreshRetried:  {slog.LevelDebug, "auth: a replaced refresh token was used again within the grace"},

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"testing"
@@ -49,9 +50,10 @@ type flow struct {
 	script   *script
 	address  string
 	id       auth.UserID
-	first    auth.Tokens // of the session at generation 1
-	future   string      // its refresh token of generation 5
-	got      auth.Tokens // what the call returned
+	first    auth.Tokens         // of the session at generation 1
+	future   string              // its refresh token of generation 5
+	limited  *auth.Authenticator // the instance with limits, whatever edit says
+	got      auth.Tokens         // what the call returned
 }
 
 // aClient is where the calls of a flow come from.
@@ -62,7 +64,9 @@ func aClient() auth.Client {
 func newFlow(t *testing.T, w *world, edit ...func(*auth.Config)) *flow {
 	t.Helper()
 	f := &flow{recorder: &recorder{}}
-	a, script := w.scripted(t, append(edit, f.recorder.on)...)
+	edit = append(edit, f.recorder.on)
+	a, script := w.scripted(t, edit...)
+	f.limited = w.another(t, append(edit, func(c *auth.Config) { c.InsecureNoLimits = false })...)
 	f.world = &world{a, w.stores, w.db, w.clock, w.log, w.pass}
 	f.script = script
 	f.join(t, ann)
@@ -128,7 +132,7 @@ func loggingIn(password string) func(context.Context, *flow) (auth.Tokens, error
 
 func provingAgain(password string) func(context.Context, *flow) (auth.Tokens, error) {
 	return func(ctx context.Context, f *flow) (auth.Tokens, error) {
-		return f.Reauthenticate(ctx, auth.Claims{UserID: f.id, SessionID: f.first.SessionID}, password, aClient())
+		return f.Reauthenticate(ctx, auth.Claims{UserID: f.id, SessionID: f.first.SessionID}, auth.ReauthInput{Password: password, Client: aClient()})
 	}
 }
 
@@ -142,6 +146,9 @@ func disabled(t *testing.T, f *flow) {
 	t.Helper()
 	require.NoError(t, f.DisableUser(t.Context(), f.id))
 }
+
+// errLimited stands for a *RateLimitError, whose wait is not the same everywhere.
+var errLimited = errors.New("limited")
 
 // eventCases are all the calls that raise an event.
 func eventCases() []eventCase {
@@ -200,6 +207,26 @@ func eventCases() []eventCase {
 			call: loggingIn(password), want: auth.ErrInvalidCredentials,
 			events: func(f *flow) []auth.Event {
 				return f.about(auth.EventLoginFailed, auth.SessionID{}, because("user_changed"))
+			},
+		},
+		{
+			name: "login, limited", want: errLimited,
+			before: func(t *testing.T, f *flow) {
+				t.Helper()
+				for range 5 {
+					_, err := f.limited.Login(t.Context(), auth.LoginInput{Email: f.address, Password: "a wrong one"})
+					require.ErrorIs(t, err, auth.ErrInvalidCredentials)
+				}
+			},
+			call: func(ctx context.Context, f *flow) (auth.Tokens, error) {
+				tokens, err := f.limited.Login(ctx, auth.LoginInput{Email: f.address, Password: password, Client: aClient()})
+				if _, ok := errors.AsType[*auth.RateLimitError](err); ok {
+					err = errLimited
+				}
+				return tokens, err
+			},
+			events: func(*flow) []auth.Event {
+				return []auth.Event{{Kind: auth.EventLimited, Client: aClient(), Reason: "login_account"}}
 			},
 		},
 		{

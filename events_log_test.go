@@ -32,12 +32,14 @@ func (r *records) Handle(_ context.Context, record slog.Record) error {
 }
 
 // Each event is one record, at its level, with the fields that the event has.
+//
+// ASVS: 16.2.1, 16.2.4, 16.3.1.
 func TestEventsAreLogged(t *testing.T) {
 	levels := map[auth.EventKind]slog.Level{
 		auth.EventSignedUp: slog.LevelInfo, auth.EventLoggedIn: slog.LevelInfo, auth.EventReauthenticated: slog.LevelInfo,
 		auth.EventLoggedOut: slog.LevelInfo, auth.EventRevoked: slog.LevelInfo,
 		auth.EventRefreshed: slog.LevelDebug, auth.EventRefreshRetried: slog.LevelDebug,
-		auth.EventLoginFailed: slog.LevelWarn, auth.EventReuse: slog.LevelWarn,
+		auth.EventLoginFailed: slog.LevelWarn, auth.EventLimited: slog.LevelWarn, auth.EventReuse: slog.LevelWarn,
 		auth.EventStateLost: slog.LevelError,
 	}
 	texts := map[auth.EventKind]string{}
@@ -97,6 +99,8 @@ func TestEventsWithoutAHook(t *testing.T) {
 }
 
 // What a client says of itself makes no line of the log, and no other field of an event.
+//
+// ASVS: 16.4.1.
 func TestEventsOfAHostileClient(t *testing.T) {
 	const forged = "agent\r\nlevel=ERROR msg=\"forged\" \x00\x1b[2J\u0085\u009b\tuser=1"
 	f := newFlow(t, onMemory(t))

@@ -63,6 +63,7 @@ func (f *flow) assertEvents(t *testing.T, want, got []auth.Event) {
 	}
 }
 
+// ASVS: 16.2.2, 16.3.1, 16.3.2, 16.3.3.
 func TestEvents(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		f := newFlow(t, w, noLimits)
@@ -79,10 +80,10 @@ func TestEvents(t *testing.T) {
 // The kinds and reasons are what programs compare.
 func TestEventNames(t *testing.T) {
 	assert.Equal(t, []auth.EventKind{
-		"signed_up", "logged_in", "login_failed", "reauthenticated", "refreshed", "refresh_retried", "reuse", "state_lost", "logged_out", "revoked",
+		"signed_up", "logged_in", "login_failed", "limited", "reauthenticated", "refreshed", "refresh_retried", "reuse", "state_lost", "logged_out", "revoked",
 	}, []auth.EventKind{
-		auth.EventSignedUp, auth.EventLoggedIn, auth.EventLoginFailed, auth.EventReauthenticated, auth.EventRefreshed, auth.EventRefreshRetried,
-		auth.EventReuse, auth.EventStateLost, auth.EventLoggedOut, auth.EventRevoked,
+		auth.EventSignedUp, auth.EventLoggedIn, auth.EventLoginFailed, auth.EventLimited, auth.EventReauthenticated, auth.EventRefreshed,
+		auth.EventRefreshRetried, auth.EventReuse, auth.EventStateLost, auth.EventLoggedOut, auth.EventRevoked,
 	})
 }
 
@@ -172,7 +173,7 @@ func TestNoEvents(t *testing.T) {
 		require.ErrorAs(t, err, &invalid)
 		_, err = f.Login(t.Context(), auth.LoginInput{Email: ann})
 		require.ErrorAs(t, err, &invalid)
-		_, err = f.Reauthenticate(t.Context(), auth.Claims{UserID: f.id, SessionID: f.first.SessionID}, "", aClient())
+		_, err = f.Reauthenticate(t.Context(), auth.Claims{UserID: f.id, SessionID: f.first.SessionID}, auth.ReauthInput{Password: "", Client: aClient()})
 		require.ErrorAs(t, err, &invalid)
 		assert.Empty(t, f.recorder.take())
 	})
@@ -190,6 +191,8 @@ func TestNoEvents(t *testing.T) {
 }
 
 // Over HTTP the events are the same, with the peer's address and the user agent.
+//
+// ASVS: 16.2.1.
 func TestEventsOverHTTP(t *testing.T) {
 	f := newFlow(t, onMemory(t))
 	h := f.Handler("/api")
@@ -288,7 +291,8 @@ func TestEventsComeAfterTheFact(t *testing.T) {
 		events := c.run(t, f)
 		require.Len(t, events, 1)
 		assert.Equal(t, []facts{look()}, seen)
-		unchanged := events[0].Kind == auth.EventLoginFailed && events[0].Reason != auth.ReasonUserChanged || events[0].Kind == auth.EventRefreshRetried
+		unchanged := events[0].Kind == auth.EventLoginFailed && events[0].Reason != auth.ReasonUserChanged ||
+			events[0].Kind == auth.EventRefreshRetried || events[0].Kind == auth.EventLimited
 		assert.Equal(t, unchanged, assert.ObjectsAreEqual(before, seen[0]))
 	})
 }

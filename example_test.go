@@ -15,6 +15,7 @@ import (
 
 	"github.com/ostiary/auth"
 	"github.com/ostiary/auth/memstore"
+	"github.com/ostiary/auth/pwned"
 )
 
 // newKey is a random key. A service keeps its keys where all of its instances find them.
@@ -287,7 +288,7 @@ func ExampleAuthenticator_RequireWith() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	tokens, err = a.Reauthenticate(context.Background(), claims, "correct horse", auth.Client{})
+	tokens, err = a.Reauthenticate(context.Background(), claims, auth.ReauthInput{Password: "correct horse"})
 	fmt.Println(err)
 	try()
 	// Output:
@@ -339,6 +340,32 @@ func ExampleEvent() {
 	// reuse 1 1
 }
 
+// New passwords that were found in leaks are refused. Package pwned asks Have I Been Pwned,
+// here a server that speaks like it.
+func ExampleConfig_checkPassword() {
+	hibp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "F5B9F84407F3CC5B18952B5810DD421259F:12\r\nE5EFB0D3C8D5A1B2C3D4E5F60718293A4B5:0\r\n")
+	}))
+	defer hibp.Close()
+	leaks := pwned.Checker{URL: hibp.URL}
+	a := newExample(func(cfg *auth.Config) {
+		cfg.CheckPassword = func(ctx context.Context, p auth.NewPassword) error {
+			n, err := leaks.Count(ctx, p.Password)
+			if err == nil && n > 0 {
+				return &auth.ValidationError{Fields: map[string]string{"password": "This password was found in a leak: take another"}}
+			}
+			return err // the service is out of reach: 503, and nobody signs up
+		}
+	})
+	for _, password := range []string{"monday morning coffee", "correct horse"} {
+		_, err := a.Signup(context.Background(), auth.SignupInput{Name: "Ann Lee", Email: "ann@example.com", Password: password})
+		fmt.Println(err)
+	}
+	// Output:
+	// auth: invalid input: password: This password was found in a leak: take another
+	// <nil>
+}
+
 // A browser app's tokens are in cookies, and its bodies hold none.
 func ExampleCookieOptions() {
 	a := newExample(func(cfg *auth.Config) { cfg.Cookies = &auth.CookieOptions{} })
@@ -357,6 +384,7 @@ func ExampleCookieOptions() {
 	// 200 {"status":200,"expires_in":1200}
 	// __Host-auth-access / true true
 	// __Host-auth-refresh / true true
+	// __Host-auth-device / true true
 }
 
 // A handler of the host's may find out who somebody is in a way of its own, and answers

@@ -12,23 +12,23 @@ func (a *Authenticator) OnHash(f func(cost int)) { a.hasher.OnHash = f }
 // OnSign has f called before each signature; its error is the signer's.
 func (a *Authenticator) OnSign(f func() error) error {
 	for _, c := range []struct {
-		codec **token.Codec
-		typ   string
-		keys  []Key
+		codec     **token.Codec
+		name, typ string
+		keys      []Key
 	}{
-		{&a.codecs.access, accessType, a.cfg.Tokens.AccessKeys},
-		{&a.codecs.refresh, refreshType, a.cfg.Tokens.RefreshKeys},
+		{&a.codecs.access, "AccessKeys", token.AccessType, a.cfg.Tokens.AccessKeys},
+		{&a.codecs.refresh, "RefreshKeys", refreshType, a.cfg.Tokens.RefreshKeys},
 	} {
-		keys := make([]token.Key, len(c.keys))
-		for i, k := range c.keys {
-			keys[i] = k.codecKey()
-			keys[i].Method = signer{keys[i].Method, f}
-		}
-		codec, err := token.New(c.typ, keys)
+		keys, err := codecKeys(c.name, c.keys)
 		if err != nil {
 			return err
 		}
-		*c.codec = codec
+		for i := range keys {
+			keys[i].Method = signer{keys[i].Method, f}
+		}
+		if *c.codec, err = token.New(c.typ, keys); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -46,3 +46,9 @@ func (s signer) Sign(text string, key any) ([]byte, error) {
 	}
 	return s.SigningMethod.Sign(text, key)
 }
+
+// SecretDoubt says why an HMAC key's secret is hardly random.
+func SecretDoubt(secret []byte) string { return secretDoubt(secret) }
+
+// HashConcurrency is how many passwords are hashed at once.
+func (a *Authenticator) HashConcurrency() int { return a.cfg.HashConcurrency }

@@ -152,6 +152,8 @@ func TestExtraClaimsComeBeforeEveryWrite(t *testing.T) {
 
 // An error of the hook is 503 and nothing is changed, for as long as it lasts; whatever
 // else it Is, a caller can find.
+//
+// ASVS: 16.5.3.
 func TestExtraClaimsThatFail(t *testing.T) {
 	errOwn := errors.New("the host's own fault")
 	for name, err := range map[string]error{
@@ -267,6 +269,8 @@ func TestExtraClaimsThatFailInGrace(t *testing.T) {
 }
 
 // The hook may be called by many requests at once.
+//
+// ASVS: 15.4.1.
 func TestExtraClaimsInParallel(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)

@@ -21,6 +21,8 @@ import (
 	"github.com/ostiary/auth"
 )
 
+// ASVS: 7.2.1, 9.1.2, 9.1.3.
+// Advisory: CVE-2025-27144.
 func TestForgedHeaders(t *testing.T) {
 	onDoors(t, func(t *testing.T, h http.Handler, d door) {
 		t.Helper()
@@ -67,6 +69,8 @@ func TestForgedHeaders(t *testing.T) {
 
 // Signatures by other methods and other keys, with the header that names them and with
 // ours.
+//
+// ASVS: 7.2.1, 7.2.3, 9.1.1, 9.1.2.
 func TestForgedSignatures(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
@@ -133,6 +137,9 @@ func sum(h func() hash.Hash, secret, text string) []byte {
 }
 
 // A token opens the door that it was made for (RFC 8725, sections 3.11 and 3.12).
+//
+// ASVS: 2.3.1, 9.2.2.
+// Advisory: CVE-2026-55669.
 func TestTokensOfOtherTypes(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")
@@ -154,6 +161,8 @@ func TestTokensOfOtherTypes(t *testing.T) {
 
 // The claims say whose the token is, and the row whose the session is: both must agree.
 // What a database would take for the user's number is another user, too.
+//
+// ASVS: 7.2.3.
 func TestRefreshTokensOfAnotherUser(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, "ann@example.com")
@@ -200,6 +209,9 @@ func TestAccessTokensOfOtherSubjects(t *testing.T) {
 
 // Of the texts of one token one is accepted (CVE-2026-27840, and the malleability of
 // base64url).
+//
+// ASVS: 9.1.1.
+// Advisory: CVE-2026-27840.
 func TestVariantsOfATokensText(t *testing.T) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	onDoors(t, func(t *testing.T, h http.Handler, d door) {

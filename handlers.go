@@ -52,6 +52,7 @@ func (a *Authenticator) routes(prefix string) []Route {
 		{http.MethodGet, "/profile", a.Require(http.HandlerFunc(a.handleProfile))},
 		{http.MethodPost, "/refresh", http.HandlerFunc(a.handleRefresh)},
 		{http.MethodGet, "/refresh", http.HandlerFunc(a.handleBearerRefresh)},
+		{http.MethodGet, "/jwks.json", http.HandlerFunc(a.handleJWKS)},
 	}
 	routes = append(routes, a.sessionRoutes()...)
 	for i, route := range routes {
@@ -114,7 +115,7 @@ func (a *Authenticator) handleSignup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, err := a.Signup(r.Context(), SignupInput{
-		Name: text(body, "name"), Email: text(body, "email"), Password: text(body, "password"), Client: clientOf(r),
+		Name: text(body, "name"), Email: text(body, "email"), Password: text(body, "password"), Client: a.clientOf(r),
 	})
 	if err != nil {
 		a.writeError(w, r, err)
@@ -128,13 +129,18 @@ func (a *Authenticator) handleSignup(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Authenticator) handleLogin(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r, "email", "password")
+	body, err := readBody(w, r, "email", "password", "device_token")
+	if err != nil {
+		a.writeError(w, r, err)
+		return
+	}
+	deviceToken, err := a.deviceToken(r, body)
 	if err != nil {
 		a.writeError(w, r, err)
 		return
 	}
 	tokens, err := a.Login(r.Context(), LoginInput{
-		Email: text(body, "email"), Password: text(body, "password"), Client: clientOf(r),
+		Email: text(body, "email"), Password: text(body, "password"), DeviceToken: deviceToken, Client: a.clientOf(r),
 	})
 	a.answerTokens(w, r, tokens, err)
 }
@@ -146,6 +152,20 @@ func (a *Authenticator) handleRefresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.refreshAndWrite(w, r, refreshToken)
+}
+
+// deviceToken returns the request's device token: from the body or, if that has none, from
+// its cookie; "" if there is none.
+func (a *Authenticator) deviceToken(r *http.Request, body strictjson.Object) (string, error) {
+	token := text(body, "device_token")
+	if token != "" || a.cookies == nil {
+		return token, nil
+	}
+	token, err := a.cookies.read(r, deviceCookie, "Device")
+	if errors.Is(err, ErrNoToken) {
+		return "", nil
+	}
+	return token, err
 }
 
 // refreshToken returns the request's refresh token: from the Authorization header; if that
@@ -181,7 +201,7 @@ func (a *Authenticator) handleBearerRefresh(w http.ResponseWriter, r *http.Reque
 }
 
 func (a *Authenticator) refreshAndWrite(w http.ResponseWriter, r *http.Request, refreshToken string) {
-	tokens, err := a.Refresh(r.Context(), refreshToken, clientOf(r))
+	tokens, err := a.Refresh(r.Context(), refreshToken, a.clientOf(r))
 	if errors.Is(err, ErrSessionEnded) && !errors.Is(err, ErrUnavailable) {
 		err = &requestError{unauthorized("session_ended", "Unauthorized: Invalid Refresh Token.", challengeInvalid)}
 	}
@@ -207,13 +227,14 @@ func (a *Authenticator) WriteTokens(w http.ResponseWriter, r *http.Request, t To
 		RefreshToken string `json:"refresh_token,omitempty"`
 		TokenType    string `json:"token_type,omitempty"`
 		ExpiresIn    int64  `json:"expires_in,omitempty"`
-	}{http.StatusOK, t.AccessToken, t.RefreshToken, "Bearer", int64(t.ExpiresIn.Seconds())}
+		DeviceToken  string `json:"device_token,omitempty"`
+	}{http.StatusOK, t.AccessToken, t.RefreshToken, "Bearer", int64(t.ExpiresIn.Seconds()), t.DeviceToken}
 	if a.cfg.InsecureTutorialMode {
-		body.TokenType, body.ExpiresIn = "", 0
+		body.TokenType, body.ExpiresIn, body.DeviceToken = "", 0, ""
 	}
 	if a.cookies != nil {
 		a.cookies.set(w, r, t)
-		body.AccessToken, body.RefreshToken, body.TokenType = "", "", ""
+		body.AccessToken, body.RefreshToken, body.TokenType, body.DeviceToken = "", "", "", ""
 	}
 	writeJSON(w, http.StatusOK, body)
 }
@@ -317,8 +338,18 @@ func text(o strictjson.Object, name string) string {
 	return s
 }
 
-// clientOf is the request's peer. No header says where it came from: anyone can set those.
-func clientOf(r *http.Request) Client {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return Client{IP: peer.Addr(), UserAgent: r.UserAgent()}
+// clientOf is where the request came from, as Config.ClientIP tells it, else its peer: no
+// header is trusted then, since anyone can set those.
+func (a *Authenticator) clientOf(r *http.Request) Client {
+	c := Client{UserAgent: r.UserAgent()}
+	if a.cfg.ClientIP != nil {
+		c.IP = a.cfg.ClientIP(r)
+	} else {
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		c.IP = peer.Addr()
+	}
+	if !c.IP.IsValid() {
+		c.IP = unknownPeer
+	}
+	return c
 }

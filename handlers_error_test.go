@@ -124,7 +124,7 @@ func TestWriteErrorOfAnAnonymousRequest(t *testing.T) {
 	got := direct(t, w.Optional(writing(auth.ErrUnavailable)), newRequest(t, http.MethodGet, "/", ""))
 	assert.Equal(t, http.StatusServiceUnavailable, got.status)
 	assert.Equal(t, message{Message: "Service Unavailable"}, got.message(t))
-	assert.Contains(t, w.log.String(), "store unavailable")
+	assert.Contains(t, w.log.String(), `error="auth: unavailable"`)
 }
 
 // The tutorial mode has other words and other statuses for some errors, and no codes.
@@ -177,6 +177,8 @@ func TestErrorsAreWhatTheySay(t *testing.T) {
 }
 
 // The fault of a store is told to the host's log alone.
+//
+// ASVS: 16.3.4, 16.5.1.
 func TestFaultsOfStoresStayInTheLog(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")

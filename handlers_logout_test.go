@@ -13,6 +13,8 @@ import (
 
 // Any refresh token that we signed, of whatever generation and age, ends its session; as
 // often as it is sent.
+//
+// ASVS: 10.4.9.
 func TestLogoutRoute(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -62,6 +64,8 @@ func TestLogoutRoute(t *testing.T) {
 }
 
 // What is no refresh token of ours ends nothing.
+//
+// Advisory: CVE-2024-38513.
 func TestLogoutTakesItsToken(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, ann)
@@ -108,6 +112,7 @@ func TestLogoutTakesItsToken(t *testing.T) {
 	w.refresh(t, tokens.RefreshToken)
 }
 
+// ASVS: 7.5.2, 10.4.9.
 func TestLogoutAllRoute(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)

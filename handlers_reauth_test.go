@@ -68,6 +68,8 @@ func TestReauthRoute(t *testing.T) {
 }
 
 // A guard asks for it, and lets the new token through.
+//
+// ASVS: 7.5.1.
 func TestReauthRouteAnswersMaxAuthAge(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, ann)

@@ -112,13 +112,20 @@ func (a *Authenticator) handleRevokeSession(w http.ResponseWriter, r *http.Reque
 }
 
 func (a *Authenticator) handleReauth(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r, "password")
+	body, err := readBody(w, r, "password", "device_token")
+	if err != nil {
+		a.writeError(w, r, err)
+		return
+	}
+	deviceToken, err := a.deviceToken(r, body)
 	if err != nil {
 		a.writeError(w, r, err)
 		return
 	}
 	claims, _ := FromContext(r.Context())
-	tokens, err := a.Reauthenticate(r.Context(), claims, text(body, "password"), clientOf(r))
+	tokens, err := a.Reauthenticate(r.Context(), claims, ReauthInput{
+		Password: text(body, "password"), DeviceToken: deviceToken, Client: a.clientOf(r),
+	})
 	a.answerTokens(w, r, tokens, err)
 }
 

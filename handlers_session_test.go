@@ -32,6 +32,8 @@ const (
 )
 
 // The answer has exactly these members, in this order, and no token.
+//
+// ASVS: 7.5.2, 14.2.2, 14.2.6, 15.3.1.
 func TestSessionsRoute(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -80,6 +82,8 @@ func TestSessionsRoute(t *testing.T) {
 }
 
 // One's own session, the current one too, as often as it is asked; no other.
+//
+// ASVS: 7.5.2, 10.4.9.
 func TestRevokeSessionRoute(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -208,6 +212,9 @@ func TestSessionRoutesWantALiveAccessToken(t *testing.T) {
 
 // While the store is busy, each route is 503, and the session goes on; a fault is 500 or,
 // where something may have been ended, 503.
+//
+// ASVS: 16.5.2.
+// Advisory: CVE-2020-15223.
 func TestSessionRoutesWhileTheStoreIsDown(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, ann)
@@ -327,6 +334,8 @@ func TestSessionRoutesMount(t *testing.T) {
 }
 
 // Other methods are 405 before any token is looked at, and change nothing.
+//
+// ASVS: 4.1.4.
 func TestSessionRoutesKeepToTheirMethods(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, ann)

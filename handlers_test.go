@@ -24,6 +24,7 @@ func loginBody(t *testing.T, address string) string {
 	return object(t, "email", address, "password", password)
 }
 
+// ASVS: 4.1.1, 4.1.2.
 func TestHandlerServesEveryRouteUnderItsPrefix(t *testing.T) {
 	for _, test := range []struct{ prefix, at string }{
 		{"", ""}, {"/", ""}, {"/api", "/api"}, {"/api/", "/api"}, {"api", "/api"}, {"/a/b", "/a/b"},
@@ -87,7 +88,7 @@ func TestRoutesMountOneByOne(t *testing.T) {
 		got = append(got, route.Method+" "+route.Path)
 	}
 	assert.Equal(t, []string{
-		"POST /api/signup", "POST /api/login", "GET /api/profile", "POST /api/refresh", "GET /api/refresh",
+		"POST /api/signup", "POST /api/login", "GET /api/profile", "POST /api/refresh", "GET /api/refresh", "GET /api/jwks.json",
 		"POST /api/logout", "POST /api/logout/all", "GET /api/sessions", "DELETE /api/sessions/{id}", "POST /api/reauth",
 	}, got)
 	s := serve(t, mux)
@@ -106,6 +107,8 @@ func TestRoutesMountOneByOne(t *testing.T) {
 }
 
 // A route's handler keeps to its method, wherever a host mounts it.
+//
+// ASVS: 7.6.2.
 func TestRoutesKeepToTheirMethod(t *testing.T) {
 	w := onMemory(t)
 	for _, route := range w.Routes("") {
@@ -124,6 +127,7 @@ func TestRoutesKeepToTheirMethod(t *testing.T) {
 	}
 }
 
+// ASVS: 3.2.1, 3.5.3, 4.1.4.
 func TestOtherMethodsAreNotAllowed(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")
@@ -132,7 +136,7 @@ func TestOtherMethodsAreNotAllowed(t *testing.T) {
 	s := serve(t, w.Handler(""))
 	for path, allow := range map[string]string{
 		"/signup": "POST", "/login": "POST", "/profile": "GET", "/refresh": "GET, POST", "/logout": "POST", "/logout/all": "POST",
-		"/sessions": "GET", "/sessions/" + tokens.SessionID.String(): "DELETE", "/reauth": "POST",
+		"/sessions": "GET", "/sessions/" + tokens.SessionID.String(): "DELETE", "/reauth": "POST", "/jwks.json": "GET",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
 			if strings.Contains(", "+allow+",", ", "+method+",") {
@@ -148,6 +152,8 @@ func TestOtherMethodsAreNotAllowed(t *testing.T) {
 
 // The token comes in the Authorization header or, by POST and without the header, in
 // the body; in a URL never (RFC 6750, sections 2.2 and 2.3).
+//
+// ASVS: 14.2.1.
 func TestRefreshTakesItsToken(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")
@@ -187,6 +193,7 @@ func TestRefreshTakesItsToken(t *testing.T) {
 	}
 }
 
+// ASVS: 3.2.1, 4.1.1, 14.2.2, 14.3.2.
 func TestTokenResponses(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, "ann@example.com")
@@ -269,6 +276,9 @@ func TestNamesComeBackAsTyped(t *testing.T) {
 }
 
 // What a body says beyond its fields binds to nothing (mass assignment).
+//
+// ASVS: 6.4.2, 15.3.3.
+// Advisory: CVE-2025-61928.
 func TestUnknownMembersBindToNothing(t *testing.T) {
 	const more = `"id":4711,"user_id":"4711","ID":4711,"role":"admin","email_verified":true,"auth_version":99,` +
 		`"created_at":"2000-01-01","status":"disabled","password_hash":"x","email_key":"eve@example.com",` +
@@ -368,6 +378,9 @@ func TestWriteTokens(t *testing.T) {
 }
 
 // A client's address and its user agent are the peer's own, whatever other headers say.
+//
+// ASVS: 4.1.3, 15.3.4.
+// Advisory: GHSA-3fxj-6jh8-hvhx.
 func TestSessionsRecordTheirClient(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")

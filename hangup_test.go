@@ -102,7 +102,7 @@ func operations() []operation {
 			w.signUp(t, address)
 			claims := w.claims(t, w.logIn(t, address))
 			return func(ctx context.Context, a *auth.Authenticator) error {
-				_, err := a.Reauthenticate(ctx, claims, password, auth.Client{})
+				_, err := a.Reauthenticate(ctx, claims, auth.ReauthInput{Password: password})
 				return err
 			}, nil
 		}},

@@ -67,10 +67,13 @@ func (w *world) another(t *testing.T, edit ...func(*auth.Config)) *auth.Authenti
 	return a
 }
 
+// noon is when a clock that stands still begins.
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 123456789, time.UTC)
+
 // onMemory is a world over memstore. Its clock stands still.
 func onMemory(t *testing.T, edit ...func(*auth.Config)) *world {
 	t.Helper()
-	c := &clock{frozen: time.Date(2026, 11, 24, 12, 0, 0, 123456789, time.UTC)}
+	c := &clock{frozen: noon}
 	store := &clock{frozen: c.frozen}
 	w := &world{stores: memstore.New(memstore.Options{Now: store.Now}).Stores(), clock: c, log: &safeBuffer{}, pass: store.add}
 	w.Authenticator = w.another(t, edit...)

@@ -218,6 +218,8 @@ func TestHostsUserMoved(t *testing.T) {
 }
 
 // An ID that was given again, to a user created later than the session, opens nothing.
+//
+// Advisory: CVE-2026-55670.
 func TestHostsUserIDGivenAgain(t *testing.T) {
 	everywhereHosted(t, func(t *testing.T, h host) {
 		h.signUp(t, ann)

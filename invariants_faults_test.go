@@ -43,6 +43,8 @@ func (w *world) assertReuseKept(t *testing.T, stale, current auth.Tokens) {
 
 // The end for reuse is kept although the request fails or its client hangs up, at any
 // moment from the verdict on.
+//
+// ASVS: 10.4.5.
 func TestInvariant06ReuseIsKept(t *testing.T) {
 	for name, disturb := range map[string]func(s *script, hangUp func()){
 		"hung up after the verdict":     func(s *script, hangUp func()) { s.after = doing(readSession, hangUp) },
@@ -151,6 +153,9 @@ func (w *world) failCommits(t *testing.T, number int) (a *auth.Authenticator, me
 }
 
 // A commit that failed has consumed nothing.
+//
+// ASVS: 2.3.3.
+// Advisory: Keycloak #49213.
 func TestInvariant10FailedCommitConsumesNothing(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -163,7 +168,7 @@ func TestInvariant10FailedCommitConsumesNothing(t *testing.T) {
 			err := refreshError(t, a, tokens.RefreshToken)
 			require.ErrorIs(t, err, auth.ErrUnavailable, number)
 			require.NotErrorIs(t, err, auth.ErrInvalidToken)
-			_, err = a.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+			_, err = a.Reauthenticate(t.Context(), w.claims(t, tokens), auth.ReauthInput{Password: password})
 			require.ErrorIs(t, err, auth.ErrUnavailable, number)
 			require.ErrorIs(t, a.Logout(t.Context(), tokens.RefreshToken), auth.ErrUnavailable, number)
 			require.ErrorIs(t, a.LogoutAll(t.Context(), tokens.UserID, auth.SessionID{}), auth.ErrUnavailable, number)
@@ -254,7 +259,7 @@ func failsFor(t *testing.T, w *world, c faultyConfig, broken *atomic.Bool) {
 			got := site.do(t, http.MethodPost, "/refresh", "", "Authorization", "Bearer "+tokens.RefreshToken)
 			assert.Equal(t, c.status, got.status, got.body)
 		}
-		_, err := w.Reauthenticate(t.Context(), claims, password, auth.Client{})
+		_, err := w.Reauthenticate(t.Context(), claims, auth.ReauthInput{Password: password})
 		fails(err)
 		_, err = w.tryLogin(t, ann, password)
 		fails(err)
@@ -362,6 +367,8 @@ func everywhereSetBack(t *testing.T, f func(t *testing.T, w func(t *testing.T) s
 // thief, who has that or an older one, do not both go on for longer than Grace, whoever
 // comes first, soon after one another or not, and although the thief may hurry on before
 // the user comes. Both are then out: the user must log in again.
+//
+// ASVS: 10.4.5.
 func TestInvariant16StoreSetBack(t *testing.T) {
 	const newest = 5 // the user's generation; the store goes back to 3
 	everywhereSetBack(t, func(t *testing.T, w func(t *testing.T) setBack) {

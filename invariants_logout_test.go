@@ -84,6 +84,8 @@ func (w *world) assertOver(t *testing.T, answered ...auth.Tokens) {
 
 // While tabs refresh the session as fast as they can, it is ended: no refresh that began
 // after the answer succeeds, and no token that was ever answered works.
+//
+// ASVS: 7.4.1.
 func TestInvariant12RefreshesRacingTheEnd(t *testing.T) {
 	const tabs, rounds = 4, 2
 	for _, c := range endings() {
@@ -128,6 +130,9 @@ func TestInvariant12RefreshesRacingTheEnd(t *testing.T) {
 
 // A session is ended at each step of a refresh and of a retry: what was answered does not
 // work, whether the call still succeeded or not.
+//
+// ASVS: 7.4.1.
+// Advisory: CVE-2026-55669, better-auth GHSA-2vg6.
 func TestInvariant12TheEndAtEachStep(t *testing.T) {
 	for _, c := range endings() {
 		c.each(t, func(t *testing.T, w *world, newUser func() auth.Tokens) {
@@ -163,6 +168,8 @@ func TestInvariant12TheEndAtEachStep(t *testing.T) {
 
 // A login that began before the change of its user, held up during its hash or before its
 // insert, leaves no session, and is answered as a wrong password is.
+//
+// ASVS: 7.4.2.
 func TestInvariant12HeldLoginLeavesNothing(t *testing.T) {
 	for _, c := range endings() {
 		if !c.logins {
@@ -200,6 +207,8 @@ func TestInvariant12HeldLoginLeavesNothing(t *testing.T) {
 
 // Logins that race the change of their user at full speed leave no session that works,
 // whatever they were answered.
+//
+// ASVS: 7.4.2, 15.4.2.
 func TestInvariant12LoginsRacingTheEnd(t *testing.T) {
 	const logins, rounds = 6, 4
 	for _, c := range endings() {

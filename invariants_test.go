@@ -82,6 +82,9 @@ func TestInvariant01PairsAnswered(t *testing.T) {
 
 // Parallel uses of one token, by two instances, all succeed with one successor, and the
 // row changes once.
+//
+// ASVS: 2.3.4, 15.4.2.
+// Advisory: CVE-2026-1035, gin-jwt refresh.
 func TestInvariant02ParallelUses(t *testing.T) {
 	t.Run("memstore", func(t *testing.T) {
 		w := onMemory(t)
@@ -156,6 +159,9 @@ func TestInvariant04RetryMovesNoDate(t *testing.T) {
 }
 
 // Reuse ends its session and no other, neither the user's nor another user's.
+//
+// ASVS: 10.4.5.
+// Advisory: better-auth GHSA-392p.
 func TestInvariant05ReuseEndsThatSession(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -188,6 +194,9 @@ func TestInvariant05ReuseEndsThatSession(t *testing.T) {
 
 // Five rotations in one second: each older token answers with the current generation,
 // and after Grace each ends the session.
+//
+// ASVS: 10.4.5.
+// Advisory: Keycloak #50999.
 func TestInvariant08FiveRotationsInASecond(t *testing.T) {
 	const rotations = 5
 	everywhere(t, func(t *testing.T, w *world) {
@@ -215,6 +224,8 @@ func TestInvariant08FiveRotationsInASecond(t *testing.T) {
 
 // No exp passes the session's MaxTTL, no access token's either. Require accepts that one
 // until exp plus leeway, refresh nothing.
+//
+// ASVS: 7.3.2, 10.4.8.
 func TestInvariant13NothingPassesMaxTTL(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.freeze()
@@ -267,6 +278,8 @@ func (w *world) required(accessToken string) int {
 
 // 100 logins of one user in one second of Config.Now are 100 sessions, and each ends
 // alone.
+//
+// ASVS: 7.2.2.
 func TestInvariant14HundredLoginsInASecond(t *testing.T) {
 	const logins = 100
 	everywhere(t, func(t *testing.T, w *world) {

@@ -23,6 +23,8 @@ const newSecret = "a new secret of tests, 32 bytes and more"
 // An old key gives way to a new one in three deploys: append, move to the front, remove.
 // Meanwhile instances of two deploys run side by side, and each accepts the other's
 // tokens and its own, old ones and new ones.
+//
+// ASVS: 11.2.2.
 func TestKeyRotationInThreeDeploys(t *testing.T) {
 	for kind, set := range map[string]func(secrets ...string) func(*auth.Config){
 		"access": func(secrets ...string) func(*auth.Config) {
@@ -106,6 +108,8 @@ func TestTheFirstKeySigns(t *testing.T) {
 
 // A session outlives its keys: whose refresh tokens no key verifies any more logs in
 // again, and the session of another key's token goes on.
+//
+// ASVS: 9.1.3.
 func TestTokensOfRemovedKeys(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, "ann@example.com")

@@ -68,6 +68,9 @@ func (w *world) loginWork(t *testing.T, address, password string) int {
 
 // The work of a refused login is the same for an address that nobody has and for every
 // kind of stored hash up to the configured cost.
+//
+// ASVS: 6.3.8, 11.2.4.
+// Advisory: CVE-2026-23511.
 func TestWorkOfARefusedLogin(t *testing.T) {
 	const configured = 7
 	w := onMemory(t, cost(configured))
@@ -107,6 +110,8 @@ func (w *world) hashByAddress(t *testing.T, address string) string {
 }
 
 // The same at the costs of production. Counted, each run of bcrypt done.
+//
+// ASVS: 6.3.8.
 func TestWorkOfARefusedLoginAtRealCosts(t *testing.T) {
 	const configured = 13
 	w := onMemory(t, cost(configured))
@@ -125,6 +130,9 @@ func TestWorkOfARefusedLoginAtRealCosts(t *testing.T) {
 
 // Over HTTP nothing tells an unknown address from a wrong password, not a header, not a
 // byte of the body.
+//
+// ASVS: 6.3.8.
+// Advisory: CVE-2026-23511.
 func TestRefusedLoginsLookAlike(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -146,6 +154,8 @@ func TestRefusedLoginsLookAlike(t *testing.T) {
 }
 
 // Direct calls get the very same error.
+//
+// ASVS: 6.3.8.
 func TestRefusedLoginsErrAlike(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, ann)
@@ -157,6 +167,8 @@ func TestRefusedLoginsErrAlike(t *testing.T) {
 
 // A login raises the stored cost to the configured one, never lowers it, and the
 // password stays the same.
+//
+// ASVS: 11.2.2, 11.4.2.
 func TestRehashAtLogin(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		long := strings.Repeat("p", 80)
@@ -237,6 +249,8 @@ func TestRehashThatFails(t *testing.T) {
 
 // A login that is held between its check and its insert while the user changes yields no
 // session.
+//
+// ASVS: 15.4.2.
 func TestUserMovesDuringLogin(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		id := w.signUp(t, ann)
@@ -253,6 +267,8 @@ func TestUserMovesDuringLogin(t *testing.T) {
 }
 
 // The store's errors at a login are the store's, never a verdict on the password.
+//
+// ASVS: 16.5.3.
 func TestStoreErrorsAtLogin(t *testing.T) {
 	for _, c := range []struct {
 		call  string

@@ -121,6 +121,8 @@ func TestInvariant03OwnWinSignsNothing(t *testing.T) {
 
 // The reply lost at any byte, and those to the call's repeats too: a retry by the client
 // within Grace gets the successor that was stored.
+//
+// Advisory: Zitadel #9631.
 func TestInvariant03RetryWithinGrace(t *testing.T) {
 	everywhereLosing(t, func(t *testing.T, w loses) {
 		w.signUp(t, ann)

@@ -13,6 +13,8 @@ import (
 
 // A guard with MaxAuthAge lets a token through whose user has proven who they are no
 // longer ago than that and the leeway, and tells others to do so (RFC 9470, section 3).
+//
+// ASVS: 7.5.1, 7.5.3.
 func TestRequireMaxAuthAge(t *testing.T) {
 	w := onMemory(t)
 	w.freeze()
@@ -71,6 +73,8 @@ func TestRequireMaxAuthAgeOfAnyLength(t *testing.T) {
 }
 
 // It asks no store, unless Live does; what is no token of ours is refused as such.
+//
+// ASVS: 7.5.3.
 func TestRequireMaxAuthAgeBesideLive(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, ann)

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/ostiary/auth/internal/token"
 )
 
 // Requirement is what RequireWith asks of a request beyond a valid access token. The
@@ -133,13 +134,11 @@ const (
 // bearer returns the token of the Authorization header (RFC 6750, section 2.1). kind
 // names the token in the error, which Is ErrNoToken or ErrTokenMalformed.
 func bearer(h http.Header, kind string) (string, error) {
-	values := h["Authorization"]
-	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+	text, err := token.Bearer(h["Authorization"])
+	switch {
+	case errors.Is(err, token.ErrNone):
 		return "", &credentialsError{kind, ErrNoToken}
-	}
-	scheme, text, _ := strings.Cut(values[0], " ")
-	text = strings.TrimLeft(text, " ")
-	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || text == "" || strings.Contains(text, " ") {
+	case err != nil:
 		return "", &credentialsError{kind, ErrTokenMalformed}
 	}
 	return text, nil

@@ -130,6 +130,9 @@ func TestGuardsInGuards(t *testing.T) {
 }
 
 // Live asks the store whether the session goes on; Require does not.
+//
+// ASVS: 7.4.1.
+// Advisory: GHSA-56p6-qw3c-fq2g, better-auth GHSA-2vg6.
 func TestRequireLive(t *testing.T) {
 	longAccess := func(c *auth.Config) { c.Tokens.AccessTTL = 48 * time.Hour }
 	for name, end := range map[string]func(t *testing.T, w *world, tokens auth.Tokens) (accessToken string){
@@ -279,6 +282,8 @@ func (s *hostUsers) UserByID(ctx context.Context, id auth.UserID) (auth.UserReco
 }
 
 // A user who is created more than 5 minutes after a token has its ID from somebody else.
+//
+// Advisory: CVE-2026-55670.
 func TestProfileOfAYoungerUser(t *testing.T) {
 	profile := func(t *testing.T, w *world, accessToken string) reply {
 		t.Helper()
@@ -344,6 +349,8 @@ func TestProfileOfAYoungerUser(t *testing.T) {
 }
 
 // The same holds of a user and a session.
+//
+// Advisory: CVE-2026-55670.
 func TestSessionOfAYoungerUser(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
 		for _, test := range []struct {

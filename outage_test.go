@@ -38,6 +38,8 @@ func onPrivate(t *testing.T, s *mysqltest.Server) *world {
 
 // While the server is down every route that needs it is 503, and what needs none works.
 // Afterwards the same tokens do, on the same pool.
+//
+// ASVS: 16.5.2.
 func TestServerKilled(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, s *mysqltest.Server) {
 		private := s.Private(t)
@@ -148,6 +150,8 @@ func TestRefreshingThroughAKill(t *testing.T) {
 
 // A table that is gone is a fault of the host's: 500 without a word of SQL, and the cause
 // in its log.
+//
+// ASVS: 16.3.4, 16.5.1.
 func TestTableDropped(t *testing.T) {
 	const body = `{"status":500,"code":"internal","message":"Internal Server Error"}`
 	mysqltest.Legs(t, func(t *testing.T, s *mysqltest.Server) {

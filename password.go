@@ -1,10 +1,17 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
+	"github.com/ostiary/auth/internal/commonpw"
 	"github.com/ostiary/auth/internal/passhash"
 )
 
@@ -18,14 +25,93 @@ const (
 	maxPassword = passhash.MaxPassword
 )
 
+// NewPassword is a password that somebody wants to have, and whose it will be. It redacts
+// itself when it is printed or logged.
+type NewPassword struct {
+	Password string
+	Name     string
+	Email    string
+}
+
+// Format writes nothing of the password, whatever the verb.
+func (NewPassword) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "auth.NewPassword{REDACTED}")
+}
+
+// LogValue holds nothing of the password.
+func (NewPassword) LogValue() slog.Value { return slog.StringValue("REDACTED") }
+
 // passwordProblem says what is wrong with a new password, "" if nothing is. There are no
 // other rules, and nothing is trimmed: it counts exactly as it was given (OWASP ASVS 5.0,
 // 6.2.5 and 6.2.8).
-func (a *Authenticator) passwordProblem(password string) string {
-	if least := a.minPassword(); utf8.RuneCountInString(password) < least {
+func (a *Authenticator) passwordProblem(p NewPassword) string {
+	if least := a.minPassword(); utf8.RuneCountInString(p.Password) < least {
 		return fmt.Sprintf("Password must be at least %d characters long", least)
 	}
-	return unhashable(password)
+	if problem := unhashable(p.Password); problem != "" || a.cfg.InsecureTutorialMode {
+		return problem
+	}
+	switch {
+	case commonpw.Has(p.Password):
+		return "Password must not be one of the most common ones"
+	case utf8.RuneCountInString(without(p.Password, contextWords(p, a.cfg.SiteWords))) < minPassword:
+		return "Password must not be made of your name, your e-mail address or the name of this site"
+	}
+	return ""
+}
+
+// minContextWord is how many code points a word has at least that a password is looked
+// through for: shorter ones are in too many good ones.
+const minContextWord = 4
+
+// contextWords are the words that everybody who knows the user or the site can guess, in
+// lower case, the longest first (OWASP ASVS 5.0, 6.2.11).
+func contextWords(p NewPassword, siteWords []string) []string {
+	local, domain, _ := strings.Cut(p.Email, "@")
+	words := []string{p.Email, p.Name, local, domain}
+	for _, text := range slices.Concat(words, siteWords) {
+		words = append(words, strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
+	}
+	words = append(words, siteWords...)
+	for i, word := range words {
+		words[i] = strings.ToLower(word)
+	}
+	words = slices.DeleteFunc(words, func(word string) bool { return utf8.RuneCountInString(word) < minContextWord })
+	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
+	return words
+}
+
+// without is a password in lower case without the words.
+func without(password string, words []string) string {
+	password = strings.ToLower(password)
+	for _, word := range words {
+		password = strings.ReplaceAll(password, word, "")
+	}
+	return password
+}
+
+// hashNew returns the hash of a new password that has passed passwordProblem. It returns
+// what Config.CheckPassword refuses it with, or an error that Is ErrUnavailable.
+func (a *Authenticator) hashNew(ctx context.Context, p NewPassword, c Client) (string, error) {
+	if a.cfg.CheckPassword != nil {
+		err := a.cfg.CheckPassword(ctx, p)
+		if _, ok := errors.AsType[*ValidationError](err); ok {
+			return "", err
+		}
+		if err != nil {
+			return "", fmt.Errorf("%w: Config.CheckPassword: %w", ErrUnavailable, err)
+		}
+	}
+	leave, err := a.enterGate(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	hash, err := a.hasher.Hash(p.Password)
+	if err != nil {
+		return "", fmt.Errorf("auth: hash: %w", err)
+	}
+	return hash, nil
 }
 
 // loginPasswordProblem says why the password can be nobody's, "" if it can be somebody's.

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +30,8 @@ func (w *world) trySignup(t *testing.T, address, password string) string {
 }
 
 // Passwords have 8 code points at least and 1024 bytes at most; there is no other rule.
+//
+// ASVS: 2.2.1, 6.2.1, 6.2.5, 6.2.9.
 func TestPasswordRules(t *testing.T) {
 	const (
 		short = "Password must be at least 8 characters long"
@@ -78,6 +81,8 @@ func TestPasswordRules(t *testing.T) {
 
 // A password is exactly what was typed: not trimmed, not cut, in no other case, in no
 // other normal form.
+//
+// ASVS: 6.2.8.
 func TestPasswordsCountByteForByte(t *testing.T) {
 	long := strings.Repeat("p", 80)
 	for typed, others := range map[string][]string{
@@ -87,7 +92,7 @@ func TestPasswordsCountByteForByte(t *testing.T) {
 		long:             {long[:72], long[:72] + "qqqqqqqq", long[:79] + "q", " " + long, long + "p", long[:79]},
 		long[:72]:        {long, long[:71], long[:72] + "q", " " + long[:72]},
 	} {
-		w := onMemory(t)
+		w := onMemory(t, noLimits)
 		require.Empty(t, w.trySignup(t, ann, typed))
 		for _, other := range others {
 			_, err := w.tryLogin(t, ann, other)
@@ -192,6 +197,8 @@ func TestTutorialHashesAtLogin(t *testing.T) {
 }
 
 // Of parallel sign-ups of one address, however it is spelled, one wins.
+//
+// ASVS: 2.3.4, 15.4.2.
 func TestParallelSignups(t *testing.T) {
 	const signups = 50
 	spellings := []string{ann, "ANN@example.com", "Ann@EXAMPLE.com", " ann@example.com "}
@@ -231,6 +238,7 @@ func TestParallelSignupsOverHTTP(t *testing.T) {
 		requests := make([]*http.Request, signups)
 		for i := range requests {
 			requests[i] = newRequest(t, http.MethodPost, "http://example.com/signup", signupBody(t, ann))
+			requests[i].RemoteAddr = fmt.Sprintf("192.0.2.%d:1234", i) // else limits would refuse most
 		}
 		statuses := make([]int, signups)
 		var wg sync.WaitGroup

@@ -13,6 +13,8 @@ import (
 )
 
 // What is deleted expired more than an hour ago, whether it was revoked or not.
+//
+// ASVS: 14.2.7.
 func TestPurgeSessions(t *testing.T) {
 	hours := func(c *auth.Config) { c.Tokens.IdleTTL = 2 * time.Hour }
 	everywhere(t, func(t *testing.T, w *world) {

@@ -3,7 +3,26 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 )
+
+// ReauthInput is what a user typed to prove once more who they are. It redacts itself when
+// it is printed or logged.
+type ReauthInput struct {
+	Password    string
+	Client      Client
+	DeviceToken string // as LoginInput's
+}
+
+// Format writes nothing of the input, whatever the verb.
+func (ReauthInput) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "auth.ReauthInput{REDACTED}")
+}
+
+// LogValue holds nothing of the input.
+func (ReauthInput) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 
 // Reauthenticate has a user prove once more who they are, with the password, in a session
 // that goes on: it returns new tokens of it whose AuthTime is now, which RequireWith's
@@ -14,11 +33,12 @@ import (
 //
 // It returns a *ValidationError for what can be nobody's password; ErrInvalidCredentials
 // if it is wrong, or was changed while it was being checked; ErrSessionEnded; a
-// *RateLimitError as Refresh does; ErrUnavailable if the store or Config.ExtraClaims could
-// not do it or tell.
-func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, password string, c Client) (Tokens, error) {
-	password = a.trim(password)
-	if problem := a.loginPasswordProblem(password); problem != "" {
+// *RateLimitError as Login and Refresh do, with the budgets of Login; ErrUnavailable if too
+// many passwords are being hashed, or if the store or Config.ExtraClaims could not do it or
+// tell.
+func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, in ReauthInput) (Tokens, error) {
+	in.Password = a.trim(in.Password)
+	if problem := a.loginPasswordProblem(in.Password); problem != "" {
 		return Tokens{}, &ValidationError{Fields: map[string]string{"password": problem}}
 	}
 	// Whoever has the token of a session that is over must not learn whether a password is
@@ -33,16 +53,31 @@ func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, passw
 	if err != nil {
 		return Tokens{}, err
 	}
-	event := Event{Kind: EventLoginFailed, UserID: user.ID, SessionID: claims.SessionID, Client: c}
-	if !a.checkPassword(ctx, user, password) {
+	try, err := a.begin(ctx, user.EmailKey, in.DeviceToken, in.Client)
+	if err != nil {
+		return Tokens{}, err
+	}
+	defer try.leave()
+	tokens, err := try.reauthenticate(ctx, user, claims.SessionID, in.Password)
+	try.end(ctx, err)
+	return tokens, err
+}
+
+func (t *attempt) reauthenticate(ctx context.Context, user UserRecord, id SessionID, password string) (Tokens, error) {
+	event := Event{Kind: EventLoginFailed, UserID: user.ID, SessionID: id, Client: t.client}
+	ok, err := t.check(ctx, user, password)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if !ok {
 		event.Reason = ReasonWrongPassword
-		a.emit(ctx, event)
+		t.emit(ctx, event)
 		return Tokens{}, ErrInvalidCredentials
 	}
 	ctx, cancel := withStoreDeadline(ctx)
 	defer cancel()
-	if !a.stores.SharedUsers { // the rotation compares the session with what was read here
-		again, err := a.userByID(ctx, user.ID)
+	if !t.stores.SharedUsers { // the rotation compares the session with what was read here
+		again, err := t.userByID(ctx, user.ID)
 		if errors.Is(err, ErrUserNotFound) {
 			return Tokens{}, ErrSessionEnded
 		}
@@ -53,18 +88,18 @@ func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, passw
 			return Tokens{}, ErrInvalidCredentials
 		}
 	}
-	tokens, err := a.reauthenticate(ctx, user, claims.SessionID, c.clean())
+	tokens, err := t.rotateAuthenticated(ctx, user, id, t.client.clean())
 	if err != nil {
 		return Tokens{}, err
 	}
 	event.Kind = EventReauthenticated
-	a.emit(ctx, event)
+	t.emit(ctx, event)
 	return tokens, nil
 }
 
-// reauthenticate rotates the session, whatever its generation. Where a refresh came
+// rotateAuthenticated rotates the session, whatever its generation. Where a refresh came
 // before it, it begins anew; the limit of rotations within Grace bounds how often.
-func (a *Authenticator) reauthenticate(ctx context.Context, user UserRecord, id SessionID, c Client) (Tokens, error) {
+func (a *Authenticator) rotateAuthenticated(ctx context.Context, user UserRecord, id SessionID, c Client) (Tokens, error) {
 	now := a.now()
 	r := a.newRotation(id, user, now, c)
 	r.AuthenticatedAt = now

@@ -56,7 +56,7 @@ func (w *world) assertOwnReauth(t *testing.T, a *auth.Authenticator, s *script) 
 	t.Helper()
 	first := w.logIn(t, ann)
 	w.clock.add(time.Second)
-	next, err := a.Reauthenticate(t.Context(), w.claims(t, first), password, auth.Client{})
+	next, err := a.Reauthenticate(t.Context(), w.claims(t, first), auth.ReauthInput{Password: password})
 	require.NoError(t, err)
 	row := w.row(t, first.SessionID)
 	assert.EqualValues(t, 2, row.Generation)
@@ -107,7 +107,7 @@ func TestReauthenticateAfterRefreshesUnderWay(t *testing.T) {
 						last = w.refresh(t, last.RefreshToken)
 					}
 				})
-				next, err := a.Reauthenticate(t.Context(), w.claims(t, first), password, auth.Client{})
+				next, err := a.Reauthenticate(t.Context(), w.claims(t, first), auth.ReauthInput{Password: password})
 				row := w.state(t, first.SessionID)
 				for i, r := range s.rotations {
 					assert.EqualValues(t, i+1, r.Generation)
@@ -146,7 +146,7 @@ func TestReauthenticateWhileTheStoreFails(t *testing.T) {
 				}
 				return nil
 			}
-			next, err := a.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+			next, err := a.Reauthenticate(t.Context(), w.claims(t, tokens), auth.ReauthInput{Password: password})
 			assert.Equal(t, []string{
 				sessionByID, userByID, readSession, rotateSession, readSession, rotateSession, readSession, rotateSession,
 			}, s.calls())
@@ -180,7 +180,7 @@ func TestReauthenticateInParallel(t *testing.T) {
 					var next auth.Tokens
 					claims, err := w.Verify(last.AccessToken)
 					if err == nil && rand.IntN(3) == 0 {
-						next, err = w.Reauthenticate(t.Context(), claims, password, auth.Client{})
+						next, err = w.Reauthenticate(t.Context(), claims, auth.ReauthInput{Password: password})
 					} else if err == nil {
 						next, err = w.Refresh(t.Context(), last.RefreshToken, auth.Client{})
 					}

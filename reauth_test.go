@@ -26,7 +26,7 @@ func (w *world) claims(t *testing.T, tokens auth.Tokens) auth.Claims {
 // reauth is a reauthentication that must succeed.
 func (w *world) reauth(t *testing.T, tokens auth.Tokens) auth.Tokens {
 	t.Helper()
-	next, err := w.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+	next, err := w.Reauthenticate(t.Context(), w.claims(t, tokens), auth.ReauthInput{Password: password})
 	require.NoError(t, err)
 	return next
 }
@@ -40,6 +40,8 @@ func (w *world) assertAuthTime(t *testing.T, at time.Time, tokens auth.Tokens) {
 
 // It is the same session, one generation on, with a new auth_time, which later refreshes
 // and the answers within Grace have too.
+//
+// ASVS: 7.2.4.
 func TestReauthenticate(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.freeze()
@@ -53,7 +55,7 @@ func TestReauthenticate(t *testing.T) {
 		at := w.clock.Now()
 		before := w.row(t, first.SessionID)
 		client := auth.Client{IP: netip.MustParseAddr("::ffff:192.0.2.7"), UserAgent: "an\x00 agent"}
-		third, err := w.Reauthenticate(t.Context(), w.claims(t, second), password, client)
+		third, err := w.Reauthenticate(t.Context(), w.claims(t, second), auth.ReauthInput{Password: password, Client: client})
 		require.NoError(t, err)
 
 		assert.Equal(t, first.SessionID, third.SessionID)
@@ -135,7 +137,7 @@ func TestReauthenticateRefuses(t *testing.T) {
 		row := w.row(t, tokens.SessionID)
 		refuses := func(claims auth.Claims, password string) error {
 			t.Helper()
-			next, err := w.Reauthenticate(t.Context(), claims, password, auth.Client{})
+			next, err := w.Reauthenticate(t.Context(), claims, auth.ReauthInput{Password: password})
 			require.Error(t, err)
 			assert.Equal(t, auth.Tokens{}, next)
 			assert.Equal(t, row, w.row(t, tokens.SessionID))
@@ -184,7 +186,7 @@ func TestReauthenticateAfterTheEnd(t *testing.T) {
 				id := w.signUp(t, ann)
 				claims := w.claims(t, w.logIn(t, ann))
 				end(t, w, id)
-				next, err := w.Reauthenticate(t.Context(), claims, password, auth.Client{})
+				next, err := w.Reauthenticate(t.Context(), claims, auth.ReauthInput{Password: password})
 				require.ErrorIs(t, err, auth.ErrSessionEnded)
 				assert.Equal(t, auth.Tokens{}, next)
 			})
@@ -205,7 +207,7 @@ func TestReauthenticateAfterTheEndTellsNothing(t *testing.T) {
 			a := w.another(t, r.on)
 			a.OnHash(func(int) { assert.Fail(t, "a hash was spent") })
 			for _, tried := range []string{password, wrongPassword} {
-				next, err := a.Reauthenticate(t.Context(), claims, tried, auth.Client{})
+				next, err := a.Reauthenticate(t.Context(), claims, auth.ReauthInput{Password: tried})
 				require.ErrorIs(t, err, auth.ErrSessionEnded, tried)
 				assert.Equal(t, auth.Tokens{}, next)
 				got := direct(t, a.Handler(""), newRequest(t, http.MethodPost, "/reauth", object(t, "password", tried), bearer(tokens.AccessToken)...))
@@ -232,7 +234,7 @@ func TestReauthenticateWhileTheUserChanges(t *testing.T) {
 				} else {
 					s.before = doing(at, end)
 				}
-				next, err := a.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+				next, err := a.Reauthenticate(t.Context(), w.claims(t, tokens), auth.ReauthInput{Password: password})
 				require.ErrorIs(t, err, auth.ErrSessionEnded, at)
 				assert.Equal(t, auth.Tokens{}, next)
 				w.assertOver(t, tokens)
@@ -250,7 +252,7 @@ func TestReauthenticateWhileTheUserChanges(t *testing.T) {
 			row := w.row(t, tokens.SessionID)
 			a, s := w.scripted(t)
 			s.users = earlierUser{s.users, earlier}
-			next, err := a.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+			next, err := a.Reauthenticate(t.Context(), w.claims(t, tokens), auth.ReauthInput{Password: password})
 			require.Equal(t, auth.ErrInvalidCredentials, err)
 			assert.Equal(t, auth.Tokens{}, next)
 			assert.Equal(t, row, w.row(t, tokens.SessionID))
@@ -274,7 +276,7 @@ func TestReauthenticateHostsUsers(t *testing.T) {
 		id := h.signUp(t, ann)
 		tokens := h.logIn(t, ann)
 		a, s := h.scripted(t)
-		next, err := a.Reauthenticate(t.Context(), h.claims(t, tokens), password, auth.Client{})
+		next, err := a.Reauthenticate(t.Context(), h.claims(t, tokens), auth.ReauthInput{Password: password})
 		require.NoError(t, err)
 		assert.Equal(t, []string{
 			sessionByID, userByID, // is it live
@@ -286,7 +288,7 @@ func TestReauthenticateHostsUsers(t *testing.T) {
 		assert.EqualValues(t, 1, s.rotations[0].AuthVersion)
 		assert.EqualValues(t, 3, generationOf(t, h.refresh(t, next.RefreshToken)))
 		h.bumpAuthVersion(t, id)
-		_, err = h.Reauthenticate(t.Context(), h.claims(t, next), password, auth.Client{})
+		_, err = h.Reauthenticate(t.Context(), h.claims(t, next), auth.ReauthInput{Password: password})
 		require.ErrorIs(t, err, auth.ErrSessionEnded)
 	})
 }
@@ -317,7 +319,7 @@ func TestReauthenticateWhileTheHostsUserChanges(t *testing.T) {
 				row := h.row(t, tokens.SessionID)
 				a, s := h.scripted(t)
 				a.OnHash(func(int) { c.change(t, h, s, id) })
-				next, err := a.Reauthenticate(t.Context(), h.claims(t, tokens), password, auth.Client{})
+				next, err := a.Reauthenticate(t.Context(), h.claims(t, tokens), auth.ReauthInput{Password: password})
 				require.Equal(t, c.want, err)
 				assert.Equal(t, auth.Tokens{}, next)
 				assert.NotContains(t, s.calls(), rotateSession)
@@ -340,7 +342,7 @@ func TestReauthenticateIsLimited(t *testing.T) {
 			}
 		}
 		row := w.row(t, tokens.SessionID)
-		next, err := w.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+		next, err := w.Reauthenticate(t.Context(), w.claims(t, tokens), auth.ReauthInput{Password: password})
 		var limit *auth.RateLimitError
 		require.ErrorAs(t, err, &limit)
 		assert.InDelta(t, grace.Seconds(), limit.RetryAfter.Seconds(), 30)
@@ -353,7 +355,7 @@ func TestReauthenticateIsLimited(t *testing.T) {
 
 		unlimited := w.another(t, noLimits)
 		for range auth.RetiredKept {
-			tokens, err = unlimited.Reauthenticate(t.Context(), w.claims(t, tokens), password, auth.Client{})
+			tokens, err = unlimited.Reauthenticate(t.Context(), w.claims(t, tokens), auth.ReauthInput{Password: password})
 			require.NoError(t, err)
 		}
 	})

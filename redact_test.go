@@ -57,10 +57,12 @@ func wrapped[T any](v T) []any {
 	}
 }
 
+// ASVS: 16.2.5.
 func TestRedaction(t *testing.T) {
 	const (
 		key    = "kkkkKEYkkkk of thirty-two bytes and more"
 		token  = "ttttTOKENtttt"
+		device = "ddddDEVICEdddd"
 		pass   = "ppppPASSWORDpppp"
 		digest = "$2a$12$hhhhHASHhhhh"
 		mail   = "mmmmMAILmmmm@example.com"
@@ -74,9 +76,11 @@ func TestRedaction(t *testing.T) {
 		shown   string
 	}{
 		"Key":         {wrapped(auth.HMACKey([]byte(key))), []string{key}, "REDACTED"},
-		"Tokens":      {wrapped(auth.Tokens{AccessToken: token, RefreshToken: token, UserID: "42", SessionID: id}), []string{token}, id.String()},
+		"Tokens":      {wrapped(auth.Tokens{AccessToken: token, RefreshToken: token, DeviceToken: device, UserID: "42", SessionID: id}), []string{token, device}, id.String()},
 		"SignupInput": {wrapped(auth.SignupInput{Name: person, Email: mail, Password: pass}), []string{pass, mail, person}, "REDACTED"},
-		"LoginInput":  {wrapped(auth.LoginInput{Email: mail, Password: pass}), []string{pass, mail}, "REDACTED"},
+		"LoginInput":  {wrapped(auth.LoginInput{Email: mail, Password: pass, DeviceToken: device}), []string{pass, mail, device}, "REDACTED"},
+		"ReauthInput": {wrapped(auth.ReauthInput{Password: pass, DeviceToken: device}), []string{pass, device}, "REDACTED"},
+		"NewPassword": {wrapped(auth.NewPassword{Password: pass, Name: person, Email: mail}), []string{pass, mail, person}, "REDACTED"},
 		"UserRecord":  {wrapped(record), []string{digest, mail, person}, "42"},
 		"NewUser":     {wrapped(auth.NewUser{Name: person, Email: mail, EmailKey: mail, PasswordHash: digest}), []string{digest, mail, person}, "REDACTED"},
 	} {
@@ -121,6 +125,8 @@ func logged(v any, handler func(*safeBuffer) slog.Handler) string {
 // A key is hidden where it is most likely to be printed by mistake: in a Config, in an
 // Authenticator, and in a struct of the host's, whose unexported fields fmt prints
 // without asking them.
+//
+// ASVS: 16.2.5.
 func TestKeysInsideOtherValues(t *testing.T) {
 	w := onMemory(t)
 	cfg := goodConfig()
@@ -147,6 +153,8 @@ func TestKeysInsideOtherValues(t *testing.T) {
 }
 
 // Whatever happens, the host's log learns no password, no token, no key and no hash.
+//
+// ASVS: 16.2.5.
 func TestLogsHoldNoSecrets(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		const pass = "a very special password"
@@ -201,7 +209,9 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	})
 }
 
-// Text from outside stays within its line of the log (OWASP ASVS 5.0, 16.4.1).
+// Text from outside stays within its line of the log.
+//
+// ASVS: 16.4.1.
 func TestLogsKeepTheirLines(t *testing.T) {
 	w := onMemory(t)
 	a, script := w.scripted(t)

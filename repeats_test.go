@@ -103,6 +103,8 @@ func staleUse(t *testing.T) (w *world, stale, current auth.Tokens) {
 }
 
 // The judging read is repeated too. One that fails decides nothing.
+//
+// ASVS: 16.5.3.
 func TestErrorsOfTheJudgingRead(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -140,6 +142,9 @@ func TestErrorsOfTheJudgingRead(t *testing.T) {
 }
 
 // A revocation that cannot be done is never answered as if it were.
+//
+// ASVS: 16.5.3.
+// Advisory: CVE-2020-15223.
 func TestErrorsOfTheRevocation(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -184,6 +189,8 @@ func TestErrorsOfTheRevocation(t *testing.T) {
 }
 
 // The work of the store is inside the request's deadline, or 10 s where it has none.
+//
+// ASVS: 15.4.3.
 func TestStoreDeadlines(t *testing.T) {
 	w, stale, _ := staleUse(t)
 	a, s := w.scripted(t)

@@ -1,6 +1,6 @@
 -- The tables of package mysqlstore in MySQL and MariaDB, as Store.Migrate makes them.
 -- Instants are in UTC. Those of the rows themselves (created_at, updated_at, revoked_at,
--- retired) are by the server's clock; the others are by the application's, and in whole
+-- retired, full_at) are by the server's clock; the others are by the application's, and in whole
 -- seconds.
 
 CREATE TABLE users (
@@ -63,4 +63,17 @@ CREATE TABLE refresh_tokens (
   KEY user_id (user_id),
   KEY expires_at (expires_at),
   CONSTRAINT refresh_tokens_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- One row is one budget that is not full, or was not a short time ago: so many failed
+-- logins or sign-ups may follow at once, and so many later. Store.MigrateSessions makes
+-- the same table.
+CREATE TABLE rate_limits (
+  -- SHA-256 of the budget's name, which says what of, and whose: of which address or client.
+  id BINARY(32) NOT NULL,
+  -- When the budget is full again if nothing is taken from it: microseconds since 1970, by
+  -- the server's clock. Rows of the past are as good as none.
+  full_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  KEY full_at (full_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

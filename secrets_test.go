@@ -26,6 +26,8 @@ import (
 
 // No token, no key and no password is in the store, in the logs or in an event, nor what
 // a digest or an encoding makes of one, whatever was done and whatever failed.
+//
+// ASVS: 16.2.5.
 func TestInvariant15NoSecretsKept(t *testing.T) {
 	const wrong, short, taken = "a wrong password", "Sev3n7!", "some other phrase"
 	everywhere(t, func(t *testing.T, w *world) {

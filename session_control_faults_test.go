@@ -59,6 +59,8 @@ func controls() []control {
 
 // Each operation is tried three times. What cannot be done is an error, and a session
 // that could not be ended goes on.
+//
+// Advisory: CVE-2020-15223.
 func TestStoreErrorsOfSessionControl(t *testing.T) {
 	for _, c := range controls() {
 		t.Run(c.name, func(t *testing.T) {

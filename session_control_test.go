@@ -131,6 +131,7 @@ func TestRevokeSession(t *testing.T) {
 	})
 }
 
+// ASVS: 7.4.5.
 func TestLogoutAll(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		id := w.signUp(t, ann)
@@ -206,6 +207,8 @@ func TestSessionControlOfHostsUsers(t *testing.T) {
 }
 
 // A backup that was restored: every session that began before is ended, no other.
+//
+// ASVS: 7.4.5.
 func TestRevokeAllSessions(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -394,10 +395,16 @@ func newSessionID(now time.Time) SessionID {
 // maxUserAgent is how many code points of a user agent are kept.
 const maxUserAgent = 255
 
+// unknownPeer stands for the address of a request's client that is not known, so that the
+// limits tell it from a call that has no request.
+var unknownPeer = netip.IPv6Unspecified() //nolint:gochecknoglobals // a constant
+
 // clean is the client as it is stored: IPv4 in IPv6 unmapped, no zone, the user agent
 // valid UTF-8 of at most maxUserAgent code points without control characters.
 func (c Client) clean() Client {
-	c.IP = c.IP.Unmap().WithZone("")
+	if c.IP = c.IP.Unmap().WithZone(""); c.IP == unknownPeer {
+		c.IP = netip.Addr{}
+	}
 	ua := strings.ToValidUTF8(c.UserAgent, "\uFFFD")
 	ua = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

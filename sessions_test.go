@@ -14,6 +14,8 @@ import (
 )
 
 // A session ends when IdleTTL passes without a refresh, and not before.
+//
+// ASVS: 7.3.1.
 func TestIdleEnd(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.freeze()
@@ -32,6 +34,8 @@ func TestIdleEnd(t *testing.T) {
 }
 
 // The default lifetimes are a day and thirty days.
+//
+// ASVS: 7.1.1, 7.3.1.
 func TestDefaultLifetimes(t *testing.T) {
 	w := onMemory(t)
 	w.freeze()
@@ -75,6 +79,8 @@ func TestRetryOfTheLastRefresh(t *testing.T) {
 }
 
 // Without grace there is none for exp either, and any second use ends the session.
+//
+// ASVS: 10.4.5.
 func TestStrictRotation(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.freeze()
@@ -96,6 +102,8 @@ func TestStrictRotation(t *testing.T) {
 }
 
 // More than 8 rotations within Grace are 429, and nothing is written.
+//
+// ASVS: 2.3.2.
 func TestRotationLimit(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -163,6 +171,7 @@ func TestFourLoginsInASecond(t *testing.T) {
 	})
 }
 
+// ASVS: 7.4.1.
 func TestLogout(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)
@@ -206,6 +215,9 @@ func TestLogout(t *testing.T) {
 
 // A refresh token of ours that names another user's session, or none, opens nothing and
 // ends nothing.
+//
+// ASVS: 7.2.3.
+// Advisory: CVE-2024-38513.
 func TestRefreshOfAnothersSession(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, ann)

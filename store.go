@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"github.com/ostiary/auth/limit"
 )
 
 // UserID identifies a user: 1 to 64 bytes of text that never name another user again.
@@ -88,7 +90,9 @@ func ParseSessionID(s string) (SessionID, error) {
 // own success when the store's reply to it was lost.
 type AttemptID [16]byte
 
-// Client is where a request came from. The zero value is a client that is not known.
+// Client is where a request came from. The zero value is a client that is not known: the
+// limits by IP address leave it out, and all such calls together have one client's part of
+// the queue for hashing.
 type Client struct {
 	IP        netip.Addr
 	UserAgent string // at most 255 code points are kept
@@ -175,6 +179,10 @@ type Stores struct {
 	// Accounts changes users. Default: nil, DisableUser and EnableUser return an error.
 	Accounts AccountStore
 
+	// Limiter keeps the budgets of failed logins and of sign-ups, for all instances that
+	// share it. Default: nil, each Authenticator keeps its own in memory.
+	Limiter limit.Limiter
+
 	// SharedUsers says that Refresh holds the users too and checks them in the same
 	// statement. False, the safe value, has the Authenticator read the user before each
 	// refresh and once more after each login. Default: false.
@@ -184,9 +192,9 @@ type Stores struct {
 	// response bodies; in tokens they are strings always. Default: false.
 	IntegerIDs bool
 
-	// Check looks for what is set up wrongly in the stores, given the configured cost of
-	// bcrypt. Default: nil, nothing is looked at.
-	Check func(ctx context.Context, hashCost int) ([]Finding, error)
+	// Check looks for what is set up wrongly in the stores. Default: nil, nothing is
+	// looked at.
+	Check func(ctx context.Context, in CheckInput) ([]Finding, error)
 }
 
 // UserStore holds users. Its methods are safe for concurrent use, heed ctx, and return

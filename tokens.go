@@ -12,7 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ostiary/auth/internal/strictjson"
 	"github.com/ostiary/auth/internal/token"
 )
 
@@ -20,9 +19,10 @@ import (
 // Lifetimes are cut to whole seconds, and zero means the default.
 type TokenOptions struct {
 	// AccessKeys and RefreshKeys sign and verify the two kinds of token: the first of a
-	// list signs, all of it verify. No key stands in both. To replace a key without
-	// refusing anyone: append the new one on every instance; then move it to the front;
-	// then, when MaxTTL has passed, remove the old one. No default.
+	// list signs, all of it verify. No key stands in both, and RefreshKeys are HMAC keys.
+	// To replace a key without refusing anyone: append the new one on every instance; then
+	// move it to the front; then, when MaxTTL has passed, AccessTTL and Leeway for an access
+	// key, remove the old one. docs/keys.md says more. No default.
 	AccessKeys  []Key
 	RefreshKeys []Key
 
@@ -150,6 +150,10 @@ type Tokens struct {
 	RefreshExpiresIn time.Duration // of the refresh token, from now: without a refresh the session ends then
 	UserID           UserID
 	SessionID        SessionID
+
+	// DeviceToken is given by Login alone, for the next LoginInput or ReauthInput of this
+	// device. It opens nothing by itself, and works until the user's password changes.
+	DeviceToken string
 }
 
 // Format writes no part of the tokens, whatever the verb.
@@ -173,26 +177,32 @@ type refreshClaims struct {
 	maxExpiresAt time.Time
 }
 
-// The types of our tokens, in their headers (RFC 9068, section 2.1; RFC 8725, section
-// 3.11), so that none passes for another.
-const (
-	accessType  = "at+jwt"
-	refreshType = "rt+jwt"
-)
+// refreshType is the type of refresh tokens in their headers, another than that of access
+// tokens, so that neither passes for the other (RFC 8725, section 3.11).
+const refreshType = "rt+jwt"
 
 // maxUserID is the longest UserID in bytes.
-const maxUserID = 64
+const maxUserID = token.MaxSubject
 
 // codecs mints and verifies both kinds of token.
 type codecs struct {
 	access, refresh *token.Codec
 	options         TokenOptions
+	jwks            []byte // the public parts of the access keys
 }
 
 func newCodecs(o TokenOptions) (codecs, error) {
-	access, errAccess := newCodec("AccessKeys", accessType, o.AccessKeys)
-	refresh, errRefresh := newCodec("RefreshKeys", refreshType, o.RefreshKeys)
-	return codecs{access, refresh, o}, errors.Join(errAccess, errRefresh)
+	accessKeys, errAccess := codecKeys("AccessKeys", o.AccessKeys)
+	refreshKeys, errRefresh := codecKeys("RefreshKeys", o.RefreshKeys)
+	if err := errors.Join(errAccess, errRefresh, checkRefreshKeys(o.RefreshKeys)); err != nil {
+		return codecs{}, err
+	}
+	access, errAccess := token.New(token.AccessType, accessKeys)
+	refresh, errRefresh := token.New(refreshType, refreshKeys)
+	if err := errors.Join(errAccess, errRefresh); err != nil {
+		return codecs{}, fmt.Errorf("auth: Config.Tokens: %w", err)
+	}
+	return codecs{access, refresh, o, token.JWKS(accessKeys)}, nil
 }
 
 // mint signs both tokens of a session at a generation. The access token lives from now
@@ -239,7 +249,11 @@ func (c codecs) mint(s Session, generation int64, now time.Time, extra []byte) (
 		ExpiresIn: max(0, expiresAt.Sub(now)), RefreshExpiresIn: max(0, s.ExpiresAt.Sub(now)),
 		UserID: s.UserID, SessionID: s.ID,
 	}
-	if t.AccessToken, err = c.access.Sign(access); err != nil {
+	t.AccessToken, err = c.access.Sign(access)
+	switch {
+	case errors.Is(err, token.ErrSigner):
+		return Tokens{}, fmt.Errorf("%w: access token: %w", ErrUnavailable, err)
+	case err != nil:
 		return Tokens{}, fmt.Errorf("auth: access token: %w", err)
 	}
 	if t.RefreshToken, err = c.refresh.Sign(refresh); err != nil {
@@ -251,34 +265,20 @@ func (c codecs) mint(s Session, generation int64, now time.Time, extra []byte) (
 // verifyAccess returns the claims of an access token that is ours and whose times allow
 // it now, give or take Leeway, else an error that Is ErrInvalidToken.
 func (c codecs) verifyAccess(text string, now time.Time) (Claims, error) {
-	payload, err := c.access.Verify(text)
+	rules := token.AccessRules{Issuer: c.options.Issuer, Audience: c.options.Audience, Leeway: c.options.Leeway}
+	claims, err := c.access.VerifyAccess(text, rules, now)
 	if err != nil {
 		return Claims{}, tokenError(err)
 	}
-	object, err := strictjson.Parse(payload, ourClaims...)
-	if err != nil {
-		return Claims{}, ErrTokenMalformed
-	}
-	r := claimReader{object: object, ok: true}
-	claims := Claims{
-		UserID:    r.userID("sub"),
-		SessionID: r.sessionID("sid"),
-		ID:        r.text("jti"),
-		IssuedAt:  r.instant("iat"),
-		ExpiresAt: r.instant("exp"),
-		AuthTime:  r.instant("auth_time"),
-		payload:   string(payload),
-	}
-	if r.text("iss") != c.options.Issuer || r.text("aud") != c.options.Audience || !r.ok {
-		return Claims{}, ErrTokenMalformed
-	}
-	if object.Has("nbf") && (now.Add(c.options.Leeway).Before(r.instant("nbf")) || !r.ok) {
-		return Claims{}, ErrInvalidToken
-	}
-	if !now.Before(claims.ExpiresAt.Add(c.options.Leeway)) {
-		return Claims{}, ErrTokenExpired
-	}
-	return claims, nil
+	return Claims{
+		UserID:    UserID(claims.Subject),
+		SessionID: claims.SessionID,
+		ID:        claims.ID,
+		IssuedAt:  claims.IssuedAt,
+		ExpiresAt: claims.ExpiresAt,
+		AuthTime:  claims.AuthTime,
+		payload:   claims.Payload,
+	}, nil
 }
 
 // verifyRefresh returns the claims of a refresh token that is ours, of whatever age, else
@@ -288,69 +288,35 @@ func (c codecs) verifyRefresh(text string) (refreshClaims, error) {
 	if err != nil {
 		return refreshClaims{}, tokenError(err)
 	}
-	object, err := strictjson.Parse(payload, "sub", "sid", "gen", "exp", "auth_time", "max")
-	if err != nil || object.Unknown() {
+	r, err := token.ReadClaims(payload, "sub", "sid", "gen", "exp", "auth_time", "max")
+	if err != nil || r.Unknown() {
 		return refreshClaims{}, ErrTokenMalformed
 	}
-	r := claimReader{object: object, ok: true}
 	claims := refreshClaims{
-		user:         r.userID("sub"),
-		session:      r.sessionID("sid"),
-		generation:   r.number("gen"),
-		expiresAt:    r.instant("exp"),
-		authTime:     r.instant("auth_time"),
-		maxExpiresAt: r.instant("max"),
+		user:         UserID(r.Subject()),
+		session:      r.SessionID(),
+		generation:   r.Int("gen"),
+		expiresAt:    r.Instant("exp"),
+		authTime:     r.Instant("auth_time"),
+		maxExpiresAt: r.Instant("max"),
 	}
-	if !r.ok || claims.generation < 1 {
+	if !r.OK() || claims.generation < 1 {
 		return refreshClaims{}, ErrTokenMalformed
 	}
 	return claims, nil
 }
 
 func tokenError(err error) error {
-	if errors.Is(err, token.ErrSignature) {
+	switch {
+	case errors.Is(err, token.ErrSignature):
 		return ErrTokenSignature
+	case errors.Is(err, token.ErrExpired):
+		return ErrTokenExpired
+	case errors.Is(err, token.ErrNotYet):
+		return ErrInvalidToken
+	default:
+		return ErrTokenMalformed
 	}
-	return ErrTokenMalformed
-}
-
-// claimReader reads claims that must all be there; ok turns false at the first that is
-// not, or is of another type.
-type claimReader struct {
-	object strictjson.Object
-	ok     bool
-}
-
-func (r *claimReader) text(name string) string {
-	s, ok := r.object.String(name)
-	r.ok = r.ok && ok && s != ""
-	return s
-}
-
-func (r *claimReader) number(name string) int64 {
-	n, ok := r.object.Int64(name)
-	r.ok = r.ok && ok
-	return n
-}
-
-// instant refuses what [time.Time]'s arithmetic would wrap around.
-func (r *claimReader) instant(name string) time.Time {
-	const year9999 = 253402300799
-	n := r.number(name)
-	r.ok = r.ok && 0 <= n && n <= year9999
-	return time.Unix(n, 0).UTC()
-}
-
-func (r *claimReader) userID(name string) UserID {
-	id := r.text(name)
-	r.ok = r.ok && len(id) <= maxUserID
-	return UserID(id)
-}
-
-func (r *claimReader) sessionID(name string) SessionID {
-	id, err := ParseSessionID(r.text(name))
-	r.ok = r.ok && err == nil
-	return id
 }
 
 func earlier(a, b time.Time) time.Time {

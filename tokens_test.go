@@ -22,6 +22,7 @@ import (
 // number is an instant or another number as a payload holds it.
 func number(n int64) json.Number { return json.Number(strconv.FormatInt(n, 10)) }
 
+// ASVS: 9.2.4.
 func TestAccessTokenClaims(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.freeze()
@@ -127,6 +128,8 @@ func TestAccessTokensEndWithTheSession(t *testing.T) {
 }
 
 // Header and key ID are a promise: another spelling would refuse every token that is out.
+//
+// ASVS: 11.4.3.
 func TestTokenHeaders(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")
@@ -171,6 +174,7 @@ func TestAccessTokensAreJWTs(t *testing.T) {
 // at stops the clock of Config.Now at an instant.
 func (w *world) at(now time.Time) { w.clock.add(now.Sub(w.clock.Now())) }
 
+// ASVS: 9.2.1.
 func TestAccessTokenExpiry(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")
@@ -205,6 +209,8 @@ func TestAccessTokenExpiry(t *testing.T) {
 
 // The row's expiry decides, by Config.Now and without leeway; a token that is older than
 // that by more than Grace is not even looked up.
+//
+// ASVS: 9.2.1, 10.4.8.
 func TestRefreshTokenExpiry(t *testing.T) {
 	for _, test := range []struct {
 		late  time.Duration
@@ -236,6 +242,8 @@ func TestRefreshTokenExpiry(t *testing.T) {
 }
 
 // 128 random bits in each, so that no two are ever the same.
+//
+// ASVS: 7.2.2, 11.5.1.
 func TestTokenIDsAreUnique(t *testing.T) {
 	w := onMemory(t)
 	id := w.signUp(t, "ann@example.com")

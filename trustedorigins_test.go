@@ -10,6 +10,7 @@ import (
 	"github.com/ostiary/auth"
 )
 
+// Advisory: CVE-2025-24358.
 func TestNewChecksTrustedOrigins(t *testing.T) {
 	const form, secure, port = "it must be scheme://host", "it must begin with https://", "browsers leave the default port out"
 	for origin, want := range map[string]string{

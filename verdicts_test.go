@@ -197,6 +197,8 @@ func verdictCases() []verdictCase {
 	}
 }
 
+// ASVS: 2.3.1.
+// Advisory: better-auth GHSA-392p.
 func TestVerdicts(t *testing.T) {
 	for _, c := range verdictCases() {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,6 +28,8 @@ func verdicts(t *testing.T, w *world, want error, payloads map[string]string) {
 	}
 }
 
+// ASVS: 7.2.1, 9.2.1, 9.2.3, 15.3.5.
+// Advisory: CVE-2020-26160, GHSA-fpw6-hrg5-q5x5, CVE-2026-55669.
 func TestAccessTokenClaimsAreStrict(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")
@@ -138,6 +140,7 @@ func TestOtherClaims(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Advisory: GHSA-fpw6-hrg5-q5x5.
 func TestRefreshTokenClaimsAreStrict(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")
@@ -178,6 +181,9 @@ func TestRefreshTokenClaimsAreStrict(t *testing.T) {
 
 // Each error says what is wrong, and a bad signature comes before everything that the
 // claims say (CVE-2024-51744).
+//
+// ASVS: 9.1.1.
+// Advisory: CVE-2024-51744.
 func TestVerifyErrors(t *testing.T) {
 	w := onMemory(t)
 	w.signUp(t, "ann@example.com")

@@ -58,6 +58,8 @@ func addr(s string) netip.Addr {
 	return netip.MustParseAddr(s)
 }
 
+// ASVS: 4.1.3, 15.3.4.
+// Advisory: better-auth #10203, GHSA-3fxj-6jh8-hvhx.
 func TestXForwardedFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string
@@ -124,7 +126,8 @@ func TestXForwardedFor(t *testing.T) {
 	}
 }
 
-// ASVS 4.1.3, 15.3.4.
+// ASVS: 4.1.3, 15.3.4.
+// Advisory: better-auth #10203.
 func TestHeadersOfOthersAreIgnored(t *testing.T) {
 	for _, peer := range []string{direct, "[2001:db8::7]:1", "9.255.255.255:1", "11.0.0.0:1", "[2001:db8:b::]:1", "[::1]:1", "127.0.0.1:1"} {
 		own := netip.MustParseAddrPort(peer).Addr()
@@ -135,6 +138,7 @@ func TestHeadersOfOthersAreIgnored(t *testing.T) {
 	}
 }
 
+// Advisory: GHSA-3fxj-6jh8-hvhx.
 func TestOneHeaderIsRead(t *testing.T) {
 	r := request(proxy, xForwardedFor, "192.0.2.1")
 	for _, header := range []string{forwarded, "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Forwarded", "Client-Ip"} {

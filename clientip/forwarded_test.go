@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// ASVS: 15.3.4.
 func TestForwarded(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string

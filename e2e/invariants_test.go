@@ -20,6 +20,9 @@ import (
 
 // Parallel uses of one token, spread over two processes, all succeed with one successor,
 // and the row changes once.
+//
+// ASVS: 2.3.4.
+// Advisory: CVE-2026-1035.
 func TestInvariant02TwoProcesses(t *testing.T) {
 	const uses, rounds = 40, 5
 	mysqltest.Legs(t, func(t *testing.T, s *mysqltest.Server) {
@@ -54,6 +57,8 @@ func TestInvariant02TwoProcesses(t *testing.T) {
 
 // The reply to the client lost at any byte: a retry by another process gets the same
 // successor, and moves nothing.
+//
+// Advisory: Zitadel #9631.
 func TestInvariant03ReplyToTheClientLost(t *testing.T) {
 	w := newWorld(t, mysqltest.Default(t).DSN(t), []string{"-no-limits"}, []string{"-no-limits"})
 	target, err := url.Parse(w.at[0].URL)
@@ -82,6 +87,9 @@ func TestInvariant03ReplyToTheClientLost(t *testing.T) {
 
 // Reuse is recognized after a restart of the process and of the server, and after a
 // purge; and so is that it was.
+//
+// ASVS: 10.4.5.
+// Advisory: CVE-2026-9802.
 func TestInvariant07ReuseRecognizedLater(t *testing.T) {
 	s := mysqltest.Private(t)
 	w := newWorld(t, s.DSN(t))

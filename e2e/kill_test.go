@@ -92,6 +92,14 @@ func hasEnded(t *testing.T, w *world, tokens []string) {
 	require.Equal(t, auth.ReasonReuse, w.row(t, tokens[0]).Reason)
 }
 
+// forgetTries fills the budgets of logins: a try that was cut off counts as one that failed
+// if nothing was left to give it back.
+func (w *world) forgetTries(t *testing.T) {
+	t.Helper()
+	_, err := w.db.ExecContext(t.Context(), "DELETE FROM rate_limits")
+	require.NoError(t, err)
+}
+
 // killedAt plays the story on a new instance, kills at its n-th statement, which the
 // server has carried out or may be about to, and says whether there was an n-th.
 func (s story) killedAt(t *testing.T, w *world, n int32, cut faultproxy.Cut, kill func(p *instance.Process), mend func()) bool {
@@ -124,6 +132,7 @@ func (s story) killedAt(t *testing.T, w *world, n int32, cut faultproxy.Cut, kil
 		require.NotEqual(t, http.StatusUnauthorized, a.Status, "statement %d: an outage is nobody's end", n)
 	}
 	mend()
+	w.forgetTries(t)
 	s.after(t, w, tokens)
 	return true
 }

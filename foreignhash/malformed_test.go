@@ -78,6 +78,8 @@ func TestMalformed(t *testing.T) {
 }
 
 // What a text asks for that is too much is refused before any of it is done.
+//
+// ASVS: 15.2.2.
 func TestTooCostly(t *testing.T) {
 	const (
 		hex64 = "d3105d89df6ad6f40576d1ced342b0f428c9510cf605c70f9b2dd3241027b683"

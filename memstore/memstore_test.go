@@ -164,6 +164,8 @@ func TestUserCreatedExactlyCreationSlackLater(t *testing.T) {
 	}
 }
 
+// ASVS: 7.4.2.
+// Advisory: better-auth GHSA-2vg6.
 func TestDeleteUser(t *testing.T) {
 	s := memstore.New(memstore.Options{})
 	user, other := signUp(t, s, "a@x.test"), signUp(t, s, "b@x.test")

@@ -274,6 +274,8 @@ func TestAccountChangeWithALostReply(t *testing.T) {
 
 // Whatever step fails, nothing is committed after it, and only a conflict has the change
 // start anew.
+//
+// ASVS: 2.3.3.
 func TestEachStepOfAnAccountChangeFailing(t *testing.T) {
 	for _, c := range accountChanges() {
 		for _, f := range []struct {
@@ -370,6 +372,8 @@ func TestAccountChangeCanceled(t *testing.T) {
 
 // The ID of a deleted user is not given again, not even by a server that was killed
 // meanwhile.
+//
+// Advisory: CVE-2026-55670.
 func TestDeletedIDIsNotGivenAgain(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
 		private := server.Private(t)

@@ -27,24 +27,22 @@ const (
 // Check returns what is set up wrongly in the database or in the pool's connections, and
 // how to mend it: tables, columns and indexes that are missing, settings of the session
 // that the store or a host's hooks cannot rely on, connections to servers that may be
-// behind others, and clocks, of the servers that the pool reaches and of this process,
-// that are more than 5 seconds apart. It looks at a few connections only. An error says
-// that the look itself failed.
-func (s *Store) Check(ctx context.Context) ([]auth.Finding, error) { return s.check(ctx, 0) }
-
-// CheckSessions is Check for hosts with a users table of their own: it looks for the
-// table of MigrateSessions.
-func (s *Store) CheckSessions(ctx context.Context) ([]auth.Finding, error) {
-	return s.look(ctx, []table{ourSessions()}, 0)
+// behind others, and clocks that are more than 5 seconds apart: of the servers that the
+// pool reaches, of this process, and in.Now. It looks at a few connections only. With an
+// in.HashCost above 0 it also judges the costs of the hashes, for which it reads all of
+// users. An error says that the look itself failed.
+func (s *Store) Check(ctx context.Context, in auth.CheckInput) ([]auth.Finding, error) {
+	return s.look(ctx, []table{ourUsers(), ourSharedSessions(), ourLimits()}, in)
 }
 
-// check is Check, and with a hashCost above 0 it also judges the costs of the hashes, for
-// which it reads all of users.
-func (s *Store) check(ctx context.Context, hashCost int) ([]auth.Finding, error) {
-	return s.look(ctx, []table{ourUsers(), ourSharedSessions()}, hashCost)
+// CheckSessions is Check for hosts with a users table of their own, which it leaves alone:
+// it looks for the tables of MigrateSessions.
+func (s *Store) CheckSessions(ctx context.Context, in auth.CheckInput) ([]auth.Finding, error) {
+	in.HashCost = 0
+	return s.look(ctx, []table{ourSessions(), ourLimits()}, in)
 }
 
-func (s *Store) look(ctx context.Context, tables []table, hashCost int) ([]auth.Finding, error) {
+func (s *Store) look(ctx context.Context, tables []table, in auth.CheckInput) ([]auth.Finding, error) {
 	conns, err := s.someConnections(ctx)
 	if err != nil {
 		return nil, translate("check", err)
@@ -58,8 +56,12 @@ func (s *Store) look(ctx context.Context, tables []table, hashCost int) ([]auth.
 	if err != nil {
 		return nil, err
 	}
-	judgeCosts := hashCost > 0 && len(findings) == 0
+	judgeCosts := in.HashCost > 0 && len(findings) == 0
 	clocks := []clock{{of: "this process"}}
+	if in.Now != nil {
+		ahead := time.Until(in.Now()) // the clock of this process is what is judged
+		clocks = append(clocks, clock{of: "Config.Now", ahead: ahead.Round(time.Second / 10)})
+	}
 	var servers []string
 	for _, conn := range conns {
 		set, err := readSettings(ctx, conn)
@@ -85,7 +87,7 @@ func (s *Store) look(ctx context.Context, tables []table, hashCost int) ([]auth.
 		findings = append(findings, more...)
 	}
 	if judgeCosts {
-		more, err := checkCosts(ctx, conns[0], hashCost)
+		more, err := checkCosts(ctx, conns[0], in.HashCost)
 		if err != nil {
 			return nil, translate("check", err)
 		}
@@ -136,13 +138,14 @@ func checkTables(ctx context.Context, q queryer, ours []table) ([]auth.Finding, 
 		return nil, nil
 	}
 	mend := "call Migrate; where the users are your own, MigrateSessions, and CheckSessions in place of Check"
-	if len(ours) == 1 {
+	withUsers := ours[0].name == usersTable
+	if !withUsers {
 		mend = "call MigrateSessions"
 	}
-	if tutorial, err := tutorialTables(ctx, q, len(ours) > 1); err != nil {
+	if tutorial, err := tutorialTables(ctx, q, withUsers); err != nil {
 		return nil, err
 	} else if tutorial {
-		mend = "call UpgradeTutorial"
+		mend = "call UpgradeTutorial, then Migrate"
 	} else if exists {
 		mend += "; a column or index that is there and differs must be changed back by hand"
 	}
@@ -296,11 +299,12 @@ func checkClocks(clocks []clock) []auth.Finding {
 	}}
 }
 
-// checkCosts reports users whose hash takes longer than the configured cost: a failed
-// login for them takes longer than for an unknown address. It reads the whole table.
+// checkCosts reports users whose bcrypt hash takes longer than the configured cost: a
+// failed login for them takes longer than for an unknown address. Hashes of argon2id and
+// of other systems are not looked at. It reads the whole table.
 func checkCosts(ctx context.Context, conn *sql.Conn, hashCost int) ([]auth.Finding, error) {
 	query, err := inline("SELECT COUNT(*), COALESCE(MIN(id), 0), CAST(COALESCE(MAX(SUBSTR(password, LOCATE('$2', password) + 4, 2)), '') AS CHAR) "+
-		"FROM users WHERE LOCATE('$2', password) > 0 AND SUBSTR(password, LOCATE('$2', password) + 4, 2) > ?", []any{fmt.Sprintf("%02d", hashCost)})
+		"FROM users WHERE (password LIKE '$2%' OR password LIKE 'bcrypt-%:$2%') AND SUBSTR(password, LOCATE('$2', password) + 4, 2) > ?", []any{fmt.Sprintf("%02d", hashCost)})
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ import (
 // problems returns the problems that Check finds, with their mends.
 func problems(t *testing.T, db *sql.DB) []string {
 	t.Helper()
-	findings, err := mysqlstore.New(db, mysqlstore.Options{}).Check(t.Context())
+	findings, err := mysqlstore.New(db, mysqlstore.Options{}).Check(t.Context(), auth.CheckInput{})
 	require.NoError(t, err)
 	var list []string
 	for _, f := range findings {
@@ -50,18 +50,21 @@ func TestCheckSessions(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
 		db := server.DB(t)
 		store := mysqlstore.New(db, mysqlstore.Options{})
-		findings, err := store.CheckSessions(t.Context())
+		findings, err := store.CheckSessions(t.Context(), auth.CheckInput{})
 		require.NoError(t, err)
-		assert.Equal(t, []auth.Finding{{Problem: "table refresh_tokens is missing", Mend: "call MigrateSessions"}}, findings)
+		assert.Equal(t, []auth.Finding{
+			{Problem: "table refresh_tokens is missing", Mend: "call MigrateSessions"},
+			{Problem: "table rate_limits is missing", Mend: "call MigrateSessions"},
+		}, findings)
 		require.NoError(t, store.MigrateSessions(t.Context()))
 		run(t, db, "CREATE TABLE users (uuid CHAR(36) PRIMARY KEY);\n")
-		findings, err = store.CheckSessions(t.Context())
+		findings, err = store.CheckSessions(t.Context(), auth.CheckInput{})
 		require.NoError(t, err)
 		assert.Empty(t, findings, "the users are the host's")
 		assert.NotEmpty(t, problems(t, db))
 
 		_, shared := migrated(t, server)
-		findings, err = shared.CheckSessions(t.Context())
+		findings, err = shared.CheckSessions(t.Context(), auth.CheckInput{})
 		require.NoError(t, err)
 		assert.NotEmpty(t, findings)
 	})
@@ -77,7 +80,7 @@ func TestCheckAtOnceOnASmallPool(t *testing.T) {
 	var errs [looks]error
 	var wg sync.WaitGroup
 	for i := range looks {
-		wg.Go(func() { _, errs[i] = store.Check(ctx) })
+		wg.Go(func() { _, errs[i] = store.Check(ctx, auth.CheckInput{}) })
 	}
 	wg.Wait()
 	assert.NoError(t, errors.Join(errs[:]...))
@@ -101,7 +104,7 @@ func TestCheckOnASmallPool(t *testing.T) {
 	defer func() { require.NoError(t, busy.Close()) }()
 	ctx, cancel := context.WithTimeout(t.Context(), eventually)
 	defer cancel()
-	findings, err := store.Check(ctx)
+	findings, err := store.Check(ctx, auth.CheckInput{})
 	require.NoError(t, err)
 	assert.Empty(t, findings)
 	assert.Equal(t, 1, db.Stats().InUse)
@@ -224,6 +227,32 @@ func TestCheckLooksAtSeveralConnections(t *testing.T) {
 	})
 }
 
+// So is the clock that tokens are dated by, for either kind of host.
+func TestCheckFindsTheConfigsClock(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		_, store := migrated(t, server)
+		hosts := mysqlstore.New(server.DB(t), mysqlstore.Options{})
+		require.NoError(t, hosts.MigrateSessions(t.Context()))
+		for _, check := range []func(context.Context, auth.CheckInput) ([]auth.Finding, error){store.Stores().Check, hosts.CheckSessions} {
+			for ahead, want := range map[time.Duration]string{
+				0: "", 3 * time.Second: "", -3 * time.Second: "",
+				8 * time.Second:  "the clock of Config.Now is ",
+				-8 * time.Second: "ahead of that of Config.Now",
+			} {
+				findings, err := check(t.Context(), auth.CheckInput{Now: func() time.Time { return time.Now().Add(ahead) }})
+				require.NoError(t, err)
+				if want == "" {
+					assert.Empty(t, findings, ahead)
+					continue
+				}
+				require.Len(t, findings, 1, ahead)
+				assert.Contains(t, findings[0].Problem, want)
+				assert.NotEmpty(t, findings[0].Mend)
+			}
+		}
+	})
+}
+
 func withQuestionMark(dsn string) string {
 	if strings.Contains(dsn[strings.LastIndexByte(dsn, '/'):], "?") {
 		return dsn
@@ -234,27 +263,30 @@ func withQuestionMark(dsn string) string {
 func TestCheckFindsTables(t *testing.T) {
 	tutorial, err := os.ReadFile("testdata/tutorial.sql")
 	require.NoError(t, err)
-	users, refresh := up(t, "00001_users.sql"), up(t, "00002_refresh_tokens.sql")
+	users, refresh, limits := up(t, "00001_users.sql"), up(t, "00002_refresh_tokens.sql"), up(t, "00003_rate_limits.sql")
 	const half = "CREATE TABLE tutorial_refresh_tokens (user_id INT NOT NULL, token VARCHAR(35) NOT NULL, created_at DATETIME NOT NULL);\n"
 	for name, c := range map[string]struct {
 		tables string
 		want   []string // of each finding
 		mend   string
 	}{
-		"empty":          {"", []string{"table users is missing", "table refresh_tokens is missing"}, "call Migrate"},
-		"one":            {users, []string{"table refresh_tokens is missing"}, "call Migrate"},
-		"column missing": {users + refresh + "ALTER TABLE users DROP COLUMN updated_at;\n", []string{"column updated_at of table users is missing"}, "by hand"},
+		"empty":           {"", []string{"table users is missing", "table refresh_tokens is missing", "table rate_limits is missing"}, "call Migrate"},
+		"one":             {users + limits, []string{"table refresh_tokens is missing"}, "call Migrate"},
+		"an older schema": {users + refresh, []string{"table rate_limits is missing"}, "call Migrate"},
+		"column missing":  {users + refresh + limits + "ALTER TABLE users DROP COLUMN updated_at;\n", []string{"column updated_at of table users is missing"}, "by hand"},
 		"column differs": {
-			users + refresh + "ALTER TABLE users MODIFY name VARCHAR(30) COLLATE utf8mb4_bin NOT NULL;\n",
+			users + refresh + limits + "ALTER TABLE users MODIFY name VARCHAR(30) COLLATE utf8mb4_bin NOT NULL;\n",
 			[]string{"column name of table users is varchar(30) collate utf8mb4_bin not null, not varchar(255) collate utf8mb4_bin not null"},
 			"by hand",
 		},
-		"index missing": {users + refresh + "ALTER TABLE refresh_tokens DROP KEY expires_at;\n", []string{"index expires_at (expires_at) of table refresh_tokens"}, "by hand"},
-		"foreign key":   {users + refresh + "ALTER TABLE refresh_tokens DROP FOREIGN KEY refresh_tokens_user;\n", []string{"foreign key refresh_tokens_user"}, "by hand"},
+		"index missing":       {users + refresh + limits + "ALTER TABLE refresh_tokens DROP KEY expires_at;\n", []string{"index expires_at (expires_at) of table refresh_tokens"}, "by hand"},
+		"index of the limits": {users + refresh + limits + "ALTER TABLE rate_limits DROP KEY full_at;\n", []string{"index full_at (full_at) of table rate_limits"}, "by hand"},
+		"foreign key":         {users + refresh + limits + "ALTER TABLE refresh_tokens DROP FOREIGN KEY refresh_tokens_user;\n", []string{"foreign key refresh_tokens_user"}, "by hand"},
 		"the tutorial's": {string(tutorial) + "DROP TABLE refresh_tokens;\n" + half, []string{
 			"column name of table users is varchar(30)", "column email of table users is varchar(40)",
 			"column email_key of table users is missing", "column password of table users is varchar(70)",
 			"column auth_version of table users is missing", "table refresh_tokens is missing",
+			"table rate_limits is missing",
 		}, "UpgradeTutorial"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -286,6 +318,9 @@ func TestCheckFindsCosts(t *testing.T) {
 			"bcrypt-sha384:$2a$12$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 			"bcrypt-tutorial:$2b$13$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 			"$2y$14$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			"$argon2id$v=19$m=19456,t=2,p=1$2a99aaaaaaaaaaaaaaaaaa$2a$99aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			"argon2id-tutorial:$argon2id$v=19$m=19456,t=2,p=1$2a99aaaaaaaaaaaaaaaaaa$2a99aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			"bcrypt$$2b$17$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", // Django's
 		} {
 			u := ann()
 			u.EmailKey, u.PasswordHash = fmt.Sprint(i), hash
@@ -298,7 +333,7 @@ func TestCheckFindsCosts(t *testing.T) {
 			10: "3 password hashes have a cost above HashCost 10, up to 14, the first of them user 4's",
 			13: "1 password hashes have a cost above HashCost 13, up to 14, the first of them user 6's",
 		} {
-			findings, err := check(t.Context(), cost)
+			findings, err := check(t.Context(), auth.CheckInput{HashCost: cost})
 			require.NoError(t, err)
 			if want == "" {
 				assert.Empty(t, findings, cost)
@@ -307,7 +342,7 @@ func TestCheckFindsCosts(t *testing.T) {
 			assert.Equal(t, []auth.Finding{{Problem: want, Mend: "set HashCost to 14"}}, findings)
 		}
 		mustExec(t, db, "DROP TABLE refresh_tokens, users")
-		findings, err := check(t.Context(), 12)
+		findings, err := check(t.Context(), auth.CheckInput{HashCost: 12})
 		require.NoError(t, err)
 		assert.Len(t, findings, 2, "where there are no users there are no costs")
 	})
@@ -318,7 +353,7 @@ func TestCheckFailing(t *testing.T) {
 	db, store := migrated(t, mysqltest.Default(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := store.Check(ctx)
+	_, err := store.Check(ctx, auth.CheckInput{})
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, auth.ErrUnavailable)
 	assert.Equal(t, 0, db.Stats().InUse)

@@ -60,6 +60,8 @@ func TestBeforeDeleteCommitsBoth(t *testing.T) {
 
 // While the hook runs, a login that has checked the password waits, and then finds no
 // user.
+//
+// ASVS: 7.4.2.
 func TestBeforeDeleteKeepsLoginsWaiting(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
 		db, refresh, _ := loggedIn(t, server)

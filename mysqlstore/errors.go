@@ -26,6 +26,7 @@ const (
 	errUnknownStatement  = 1243
 	errTooManyStatements = 1461
 	errNeedReprepare     = 1615
+	errStatementTime     = 1969
 )
 
 // errorNumber is the number of the server's error in err, or 0.
@@ -79,7 +80,7 @@ func isUnavailable(err error) bool {
 		1290, 1792, 1836, // read-only
 		2006, 2013, // lost connection, as proxies say it
 		1040, 1203, 1226, // too many connections, or a user's limit
-		3024, 1969, 1317, // statement time limit, killed query
+		3024, errStatementTime, 1317, // statement time limit, killed query
 		1927, 3169, 4031, // killed or idle connection
 		3032, 3100, // offline mode; a plugin of Group Replication was in the way
 		3796, 3797, 3798, 3799: // a member of a group that is not in step with it

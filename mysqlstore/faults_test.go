@@ -394,7 +394,7 @@ func TestClosedPool(t *testing.T) {
 		require.ErrorIs(t, o.run(t.Context(), store), auth.ErrUnavailable, o.name)
 	}
 	require.ErrorIs(t, store.Migrate(t.Context()), auth.ErrUnavailable)
-	_, err := store.Check(t.Context())
+	_, err := store.Check(t.Context(), auth.CheckInput{})
 	require.ErrorIs(t, err, auth.ErrUnavailable)
 }
 

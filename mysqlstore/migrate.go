@@ -32,9 +32,9 @@ type step struct {
 // instance's.
 const migrateAttempts = 10
 
-// Migrate makes the tables users and refresh_tokens where they are missing, and changes
-// nothing where they are there. Any number of instances may call it at once, also on
-// different nodes of a cluster; each returns nil when both tables are there. After an
+// Migrate makes the tables users, refresh_tokens and rate_limits where they are missing,
+// and changes nothing where they are there. Any number of instances may call it at once,
+// also on different nodes of a cluster; each returns nil when all tables are there. After an
 // error, or a crash at any point, it can be called again. It waits 10 seconds at most
 // for each lock that another connection holds, and returns an error that Is
 // auth.ErrUnavailable then.
@@ -50,13 +50,18 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return s.migrate(ctx, []step{
 		{table: ourUsers(), file: "migrations/00001_users.sql"},
 		{table: ourSharedSessions(), file: "migrations/00002_refresh_tokens.sql"},
+		{table: ourLimits(), file: "migrations/00003_rate_limits.sql"},
 	})
 }
 
-// MigrateSessions makes the table refresh_tokens for Sessions, without users, as Migrate
-// makes both. It is for hosts whose users are in a table of their own.
+// MigrateSessions makes the tables refresh_tokens, for Sessions, and rate_limits, for
+// Limiter, without users, as Migrate makes all three. It is for hosts whose users are in a
+// table of their own.
 func (s *Store) MigrateSessions(ctx context.Context) error {
-	return s.migrate(ctx, []step{{table: ourSessions(), file: "migrations/sessions/00001_refresh_tokens.sql"}})
+	return s.migrate(ctx, []step{
+		{table: ourSessions(), file: "migrations/sessions/00001_refresh_tokens.sql"},
+		{table: ourLimits(), file: "migrations/sessions/00002_rate_limits.sql"},
+	})
 }
 
 func (s *Store) migrate(ctx context.Context, steps []step) error {

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +44,7 @@ func TestSchemaForPeopleIsTheSchema(t *testing.T) {
 		people := server.DB(t)
 		run(t, people, string(text))
 		made := tablesOf(t, db)
-		assert.Len(t, made, 2)
+		assert.Len(t, made, 3)
 		assert.Equal(t, made, tablesOf(t, people))
 	})
 }
@@ -55,8 +57,8 @@ func TestMigrationsAreGooseFiles(t *testing.T) {
 		names []string
 		call  func(context.Context, *sql.DB) error
 	}{
-		".":        {[]string{"00001_users.sql", "00002_refresh_tokens.sql"}, migrate},
-		"sessions": {[]string{"sessions/00001_refresh_tokens.sql"}, migrateSessions},
+		".":        {[]string{"00001_users.sql", "00002_refresh_tokens.sql", "00003_rate_limits.sql"}, migrate},
+		"sessions": {[]string{"sessions/00001_refresh_tokens.sql", "sessions/00002_rate_limits.sql"}, migrateSessions},
 	} {
 		names, err := fs.Glob(files, strings.TrimPrefix(dir+"/*.sql", "./"))
 		require.NoError(t, err)
@@ -101,6 +103,27 @@ func TestMigrateAgainChangesNothing(t *testing.T) {
 			for _, text := range sent.take() {
 				assert.Regexp(t, "^query (SELECT|SET SESSION) ", text)
 			}
+			assert.Equal(t, before, dumpOf(t, db))
+		}
+	})
+}
+
+// A database that an earlier version has migrated, and has rows, gets what is missing.
+func TestMigrateAddsTables(t *testing.T) {
+	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
+		for name, call := range bothMigrations() {
+			want, db := server.DB(t), server.DB(t)
+			require.NoError(t, call(t.Context(), want))
+			require.NoError(t, call(t.Context(), db))
+			run(t, db, "DROP TABLE rate_limits;\n")
+			if name == "Migrate" {
+				_, err := mysqlstore.New(db, mysqlstore.Options{}).Stores().Users.CreateUser(t.Context(), ann())
+				require.NoError(t, err)
+			}
+			before := dumpOf(t, db)
+			require.NoError(t, call(t.Context(), db))
+			assert.Equal(t, slices.Sorted(maps.Keys(tablesOf(t, want))), slices.Sorted(maps.Keys(tablesOf(t, db))))
+			run(t, db, "DROP TABLE rate_limits;\n")
 			assert.Equal(t, before, dumpOf(t, db))
 		}
 	})
@@ -160,6 +183,8 @@ func TestMigrateStopsAtForeignTables(t *testing.T) {
 		"our tokens":            {theirUsers + sessions, own, keep},
 		"sessions alone":        {sessions, own, keep},
 		"all of ours":           {users + refresh, keep, own},
+		"their rate limits":     {"CREATE TABLE rate_limits (id INT PRIMARY KEY);\n", own, own},
+		"rate limits, no index": {up(t, "00003_rate_limits.sql") + "ALTER TABLE rate_limits DROP KEY full_at;\n", own, own},
 		"a view":                {"CREATE TABLE people (id INT);\nCREATE VIEW users AS SELECT id FROM people;\n", own, keep},
 		"column missing":        {users + refresh + "ALTER TABLE users DROP COLUMN updated_at;\n", own, own},
 		"column of other type":  {users + "ALTER TABLE users MODIFY name VARCHAR(30) COLLATE utf8mb4_bin NOT NULL;\n", own, keep},
@@ -222,9 +247,10 @@ func TestMigrateAfterAHalfMadeUpgrade(t *testing.T) {
 				return
 			}
 			before := dumpOf(t, db)
-			err := migrate(t.Context(), db)
-			if err != nil { // else the last change was made
+			if err := migrate(t.Context(), db); err != nil {
 				require.ErrorContains(t, err, "UpgradeTutorial", "after change %d", n)
+			} else { // the last change was made
+				run(t, db, "DROP TABLE rate_limits;\n")
 			}
 			assert.Equal(t, before, dumpOf(t, db), "after change %d", n)
 		}
@@ -281,7 +307,7 @@ func TestMigrateServerKilled(t *testing.T) {
 		private := server.Private(t)
 		want := server.DB(t)
 		require.NoError(t, migrate(t.Context(), want))
-		for n := 1; n <= 2; n++ {
+		for n := 1; n <= 3; n++ {
 			dsn := private.DSN(t)
 			made := 0
 			through := newRelay(t, dsn, func(_ int, packet []byte) fate {
@@ -390,7 +416,7 @@ func TestMigratePrivileges(t *testing.T) {
 			if name == "MigrateSessions" {
 				check = store.CheckSessions
 			}
-			findings, err := check(t.Context())
+			findings, err := check(t.Context(), auth.CheckInput{})
 			require.NoError(t, err)
 			assert.Empty(t, findings)
 			if name == "Migrate" {

@@ -1,5 +1,5 @@
-// Package mysqlstore keeps users and sessions in MySQL or MariaDB, on the host's own
-// [database/sql.DB]. It works with any setting of the driver's parseTime, loc,
+// Package mysqlstore keeps users, sessions and rate limits in MySQL or MariaDB, on the
+// host's own [database/sql.DB]. It works with any setting of the driver's parseTime, loc,
 // clientFoundRows and interpolateParams, and with any time zone, isolation level and
 // character set of the connection, and any sql_mode without EMPTY_STRING_IS_NULL.
 //
@@ -25,6 +25,7 @@ import (
 	"database/sql"
 
 	"github.com/ostiary/auth"
+	"github.com/ostiary/auth/limit"
 )
 
 // Options joins a host's own rows to ours. The zero value joins none.
@@ -55,6 +56,7 @@ type Store struct {
 	accounts accounts
 	// Sessions of our own users, and of a host's.
 	shared, alone sessions
+	limiter       limiter
 }
 
 // New returns the stores on db. It does not touch the database: call Migrate before the
@@ -67,18 +69,21 @@ func New(db *sql.DB, o Options) *Store {
 		accounts: accounts{db: p, beforeDelete: o.BeforeDelete},
 		shared:   newSharedSessions(p),
 		alone:    newSessions(p),
+		limiter:  newLimiter(p),
 	}
 }
 
-// Stores returns users and sessions, for auth.New. The tables are those of Migrate.
+// Stores returns users, sessions and rate limits, for auth.New. The tables are those of
+// Migrate.
 func (s *Store) Stores() auth.Stores {
 	return auth.Stores{
 		Users:       &s.users,
 		Refresh:     &s.shared,
 		Accounts:    &s.accounts,
+		Limiter:     &s.limiter,
 		SharedUsers: true,
 		IntegerIDs:  true,
-		Check:       s.check,
+		Check:       s.Check,
 	}
 }
 
@@ -87,3 +92,16 @@ func (s *Store) Stores() auth.Stores {
 // rotation compares the session with the AuthVersion and the UserCreatedAt that it is
 // given.
 func (s *Store) Sessions() auth.RefreshStore { return &s.alone }
+
+// Limiter returns the limiter of the processes on this database, always the same one. A
+// host with a users table of its own sets it in its [auth.Stores]; MigrateSessions makes
+// its table too.
+//
+// It refuses out of this process's memory what it knows to be over; any other take is one
+// statement. At most 4 of the pool's connections work for it at once, and it answers
+// within 250 ms. A key whose budget could not be looked at in that time, or that came into
+// the way of another take, a deadlock or on another node of a cluster, is limited for a
+// second: that is no error. Anything else that keeps the server from an answer is, and
+// then what this process has counted alone is allowed. Rows that are of no use any more
+// are deleted by the takes themselves.
+func (s *Store) Limiter() limit.Limiter { return &s.limiter }

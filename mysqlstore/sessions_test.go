@@ -414,6 +414,8 @@ func TestSessionsAloneWithoutUserCreatedAt(t *testing.T) {
 
 // A deadline that passes while the row is locked ends the call, and the row stays as it
 // was.
+//
+// ASVS: 15.4.3.
 func TestDeadlineWhileTheRowIsLocked(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
 		db, refresh, s := loggedIn(t, server, "innodb_lock_wait_timeout=1")

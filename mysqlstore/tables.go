@@ -3,6 +3,7 @@ package mysqlstore
 const (
 	usersTable           = "users"
 	refreshTable         = "refresh_tokens"
+	limitsTable          = "rate_limits"
 	tutorialRefreshTable = "tutorial_refresh_tokens" // where UpgradeTutorial leaves the tutorial's refresh_tokens
 	binaryCollation      = "utf8mb4_bin"
 )
@@ -63,6 +64,21 @@ func ourSharedSessions() table {
 	t.columns[1].kind = "bigint"
 	t.foreign = []foreignKey{{name: "refresh_tokens_user", table: usersTable, onDelete: "CASCADE"}}
 	return t
+}
+
+// ourLimits is what 00003_rate_limits.sql and sessions/00002_rate_limits.sql make.
+func ourLimits() table {
+	return table{
+		name: limitsTable,
+		columns: []column{
+			{name: "id", kind: "binary(32)"},
+			{name: "full_at", kind: "bigint"},
+		},
+		indexes: []index{
+			{name: "full_at", columns: "full_at"},
+			{name: "PRIMARY", columns: "id", unique: true},
+		},
+	}
 }
 
 // tutorialUsers are the columns of the tutorial's users.

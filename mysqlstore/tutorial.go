@@ -15,10 +15,9 @@ import (
 
 // UpgradeTutorial takes over, in place, the database of an application that was written
 // after the Node tutorial whose API this module has. Its users keep their IDs, names and
-// passwords; users and refresh_tokens become what Migrate makes of an empty database, and
-// Migrate finds nothing to do then. Where that is so already it returns nil, and where
-// neither table is there: Migrate makes them. So a program may call it, and then Migrate,
-// at every start.
+// passwords; users and refresh_tokens become what Migrate makes of an empty database. Where
+// that is so already it returns nil, and where neither table is there. Call Migrate after
+// it, which makes what else is missing; a program may call both at every start.
 //
 // Stop the tutorial's application first, and make a backup. The user needs the
 // privileges SELECT, INSERT, UPDATE, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX
@@ -60,6 +59,7 @@ import (
 // tutorial's columns, or a newer address is another's to them: change or delete that
 // user, and go on from that statement. Dates stay in UTC.
 //
+//	DROP TABLE IF EXISTS rate_limits;
 //	DROP TABLE refresh_tokens;
 //	UPDATE users SET
 //	  password = IF(password LIKE 'bcrypt-tutorial:%', SUBSTRING(password, 17), password),

@@ -161,6 +161,12 @@ func TestUpgradeTutorial(t *testing.T) {
 		})
 
 		t.Run("again", func(t *testing.T) {
+			upgraded := tablesOf(t, db)
+			require.NoError(t, store.Migrate(t.Context()))
+			made := tablesOf(t, db)
+			assert.Contains(t, made, "rate_limits")
+			delete(made, "rate_limits")
+			assert.Equal(t, upgraded, made, "Migrate makes what else is missing")
 			dump := dumpOf(t, db)
 			require.NoError(t, store.UpgradeTutorial(t.Context()))
 			require.NoError(t, store.Migrate(t.Context()))

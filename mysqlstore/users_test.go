@@ -75,6 +75,7 @@ func TestAfterCreateRunsInsideTheTransaction(t *testing.T) {
 	})
 }
 
+// ASVS: 2.3.3.
 func TestAfterCreateErrorLeavesNothing(t *testing.T) {
 	mysqltest.Legs(t, func(t *testing.T, server *mysqltest.Server) {
 		refusal := errors.New("no more seats")

@@ -9,6 +9,8 @@
 //		})
 //	}
 //
+// Whoever writes a limit.Limiter runs RunLimiter, which is another suite.
+//
 // Each case says which contract was broken and by what. The cases hold for every kind
 // of store: [auth.Stores.SharedUsers] and [auth.Stores.IntegerIDs] say what is expected,
 // and without [auth.Stores.Accounts] its cases are skipped.

@@ -77,7 +77,7 @@ func (u *user) inspect(ctx context.Context) {
 		u.report.add(StayedEnded)
 	}
 	for _, address := range u.addresses {
-		a, _, ok := u.do(ctx, func(ctx context.Context, c client.Client) (client.Answer, error) {
+		a, _, ok := u.doLimited(ctx, func(ctx context.Context, c client.Client) (client.Answer, error) {
 			return c.LogIn(ctx, address, password)
 		})
 		if !ok {

@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/auth"
 	"github.com/ostiary/auth/e2e/chaos"
 	"github.com/ostiary/auth/e2e/instance"
+	"github.com/ostiary/auth/limit"
 	"github.com/ostiary/auth/memstore"
 )
 
@@ -138,6 +139,27 @@ func TestRunLimited(t *testing.T) {
 	})
 	require.Empty(t, w.run(t, chaos.Options{Limited: true}, chaos.Limited, chaos.Kept).Violations())
 	requireBroken(t, w.run(t, chaos.Options{}, chaos.Limited), "limited")
+}
+
+// refusing is a Limiter that says of each fifth call that its budget is over.
+type refusing struct{ calls atomic.Int64 }
+
+func (r *refusing) Take(_ context.Context, _ string, _ limit.Bucket, n int) (time.Duration, error) {
+	if n > 0 && r.calls.Add(1)%5 == 0 {
+		return time.Second, nil
+	}
+	return 0, nil
+}
+
+// So it is at sign-up and login, whose limits have budgets.
+func TestRunLimitedLogins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *auth.Config, s *auth.Stores) {
+		c.InsecureNoLimits = false
+		s.Limiter = &refusing{}
+	})
+	require.Empty(t, w.run(t, chaos.Options{Limited: true}, chaos.Limited, chaos.SignUps, chaos.Kept).Violations())
+	requireBroken(t, w.run(t, chaos.Options{}, chaos.LogIns), "status 429")
 }
 
 // Requests without an answer, and 503, are borne.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -58,8 +59,9 @@ func newUser(n int, t Target, o Options, r *Report) *user {
 		rand: rand.New(rand.NewPCG(o.Seed, uint64(n))), //nolint:gosec // a test's
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: tabs, IdleConnTimeout: 30 * time.Second}
+	ip := netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}) //nolint:gosec,mnd // each user is at home elsewhere
 	for _, url := range t.Instances {
-		u.clients = append(u.clients, client.Client{URL: url, HTTP: &http.Client{Transport: transport}})
+		u.clients = append(u.clients, client.Client{URL: url, HTTP: &http.Client{Transport: transport}, IP: ip})
 	}
 	return u
 }
@@ -151,12 +153,31 @@ func (u *user) do(ctx context.Context, send func(ctx context.Context, c client.C
 	}
 }
 
+// limitedPause is how long a user waits at most who was told to wait: a refusal for a limit
+// costs nothing more.
+const limitedPause = time.Second
+
+// doLimited is do for what has limits of its own: where there are any, 429 is no answer.
+func (u *user) doLimited(ctx context.Context, send func(ctx context.Context, c client.Client) (client.Answer, error)) (a client.Answer, tries int, answered bool) {
+	for {
+		a, n, answered := u.do(ctx, send)
+		tries += n
+		if !answered || a.Status != http.StatusTooManyRequests || !u.o.Limited {
+			return a, tries, answered
+		}
+		u.report.add(Limited)
+		if !sleep(ctx, u.upTo(limitedPause)) {
+			return client.Answer{}, tries, false
+		}
+	}
+}
+
 // signUp adds an address. The same one is tried until it is known to be there: after an
 // answer that was lost, the address is our own if it is taken.
 func (u *user) signUp(ctx context.Context) {
 	u.signedUp++
 	address := strconv.Itoa(u.signedUp) + "-" + u.email
-	a, tries, ok := u.do(ctx, func(ctx context.Context, c client.Client) (client.Answer, error) {
+	a, tries, ok := u.doLimited(ctx, func(ctx context.Context, c client.Client) (client.Answer, error) {
 		return c.SignUp(ctx, address, password)
 	})
 	switch {
@@ -173,7 +194,7 @@ func (u *user) signUp(ctx context.Context) {
 // logIn begins a session.
 func (u *user) logIn(ctx context.Context) {
 	address := u.addresses[u.below(len(u.addresses))]
-	a, _, ok := u.do(ctx, func(ctx context.Context, c client.Client) (client.Answer, error) {
+	a, _, ok := u.doLimited(ctx, func(ctx context.Context, c client.Client) (client.Answer, error) {
 		return c.LogIn(ctx, address, password)
 	})
 	if !ok {

@@ -10,13 +10,20 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 )
 
-// Client sends requests to one instance. The zero value of HTTP is the default client.
+// IPHeader is where a request says which IP address it comes from. Every one comes from
+// this machine, and an instance of the tests believes what it says.
+const IPHeader = "X-E2e-Client"
+
+// Client sends requests to one instance. The zero value of HTTP is the default client, of
+// IP this machine's address.
 type Client struct {
 	URL  string // without a slash at its end
 	HTTP *http.Client
+	IP   netip.Addr
 }
 
 // Answer is a response that came whole.
@@ -72,6 +79,9 @@ func (c Client) Do(ctx context.Context, method, path, token string, body map[str
 	req.GetBody = nil
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.IP.IsValid() {
+		req.Header.Set(IPHeader, c.IP.String())
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,4 +51,20 @@ func TestDo(t *testing.T) {
 	require.Equal(t, client.Answer{Status: http.StatusServiceUnavailable, RetryAfter: "7", Body: "Bearer token"}, a)
 	_, err = c.LogOut(t.Context(), "token")
 	require.Error(t, err)
+}
+
+func TestIP(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, strings.Join(r.Header[client.IPHeader], ", "))
+	}))
+	t.Cleanup(server.Close)
+	for _, ip := range []string{"", "192.0.2.7", "2001:db8::7"} {
+		c := client.Client{URL: server.URL}
+		if ip != "" {
+			c.IP = netip.MustParseAddr(ip)
+		}
+		a, err := c.Profile(t.Context(), "token")
+		require.NoError(t, err)
+		require.Equal(t, ip, a.Body)
+	}
 }

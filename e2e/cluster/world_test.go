@@ -62,7 +62,7 @@ func on(t *testing.T, c *cluster, edit ...func(*auth.Config)) *world {
 		w.at = append(w.at, newMember(t, db, store.Stores(), edit...))
 	}
 	for i := range w.at {
-		w.await(t, i, "SELECT COUNT(*) = 2 FROM information_schema.tables WHERE table_schema = DATABASE()")
+		w.await(t, i, "SELECT COUNT(*) = 3 FROM information_schema.tables WHERE table_schema = DATABASE()")
 	}
 	t.Cleanup(func() { w.assertNoWait(t) })
 	return w

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ostiary/auth"
+	"github.com/ostiary/auth/e2e/client"
 )
 
 // Ready is what the program writes before its URL when it serves.
@@ -34,7 +37,17 @@ func Config() auth.Config {
 		},
 		HashCost:         4,
 		InsecureHashCost: true,
+		ClientIP:         clientIP,
 	}
+}
+
+// clientIP is the address that the request names, else its peer's.
+func clientIP(r *http.Request) netip.Addr {
+	if ip, err := netip.ParseAddr(r.Header.Get(client.IPHeader)); err == nil {
+		return ip
+	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr()
 }
 
 // Build builds the program into the folder and returns its path. Flags are those of go

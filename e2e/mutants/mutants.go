@@ -13,7 +13,8 @@ type mutant struct {
 // edit replaces a text, which stands in the file exactly once.
 type edit struct{ file, old, new string }
 
-// mutants are faults that look harmless and break a promise of the sessions.
+// mutants are faults that look harmless and break a promise of the sessions, the tokens or
+// the limits.
 func mutants() []mutant {
 	const (
 		sql      = "mysqlstore/sessions_sql.go"
@@ -56,8 +57,8 @@ func mutants() []mutant {
 		{
 			name: "cookies cleared by a refused refresh",
 			edits: []edit{{
-				"handlers.go", "	tokens, err := a.Refresh(r.Context(), refreshToken, clientOf(r))\n",
-				"	tokens, err := a.Refresh(r.Context(), refreshToken, clientOf(r))\n	if a.cookies != nil && err != nil {\n		a.cookies.clear(w, r)\n	}\n",
+				"handlers.go", "	tokens, err := a.Refresh(r.Context(), refreshToken, a.clientOf(r))\n",
+				"	tokens, err := a.Refresh(r.Context(), refreshToken, a.clientOf(r))\n	if a.cookies != nil && err != nil {\n		a.cookies.clear(w, r)\n	}\n",
 			}},
 			module: ".", pkg: ".", test: "TestCookies",
 		},
@@ -78,6 +79,57 @@ func mutants() []mutant {
 			name:   "a judging read that does not wait for the cluster",
 			edits:  []edit{{"mysqlstore/sessions.go", `		read:    statement{query: readShared + waiting, syncWait: syncedRead},`, `		read:    statement{query: readShared + waiting},`}},
 			module: "e2e", pkg: "./cluster", tags: "cluster", test: "TestStaleNodeReads/galera/ReadSession",
+		},
+		{
+			name:   "a limiter that fails open",
+			edits:  []edit{{"limits.go", `case err != nil && strict:`, `case err != nil && strict && false:`}},
+			module: ".", pkg: ".", test: "TestLimiterDown",
+		},
+		{
+			name: "a limiter keyed by the raw e-mail",
+			edits: []edit{
+				{"auth.go", `a.begin(ctx, address.Key,`, `a.begin(ctx, in.Email+address.Key[:0],`},
+				{"auth.go", `	user, err := t.userByEmail(ctx, t.emailKey)`, "	address, _ := email.Parse(in.Email)\n	user, err := t.userByEmail(ctx, address.Key)"},
+			},
+			module: ".", pkg: ".", test: "TestAccountKeyIsCanonical",
+		},
+		{
+			name: "the budget taken after the hash",
+			edits: []edit{
+				{
+					"attempt.go", "	claim := gate.Claim{Client: clientKey(c.IP)}\n",
+					"	a.giveBack(ctx, t.spent...)\n	claim := gate.Claim{Client: clientKey(c.IP)}\n",
+				},
+				{
+					"attempt.go", "	if !isCredentialFailure(err) {\n		t.giveBack(ctx, t.spent...)\n",
+					"	if isCredentialFailure(err) {\n		_ = t.Authenticator.spend(ctx, t.client, true, t.spent...)\n",
+				},
+			},
+			module: ".", pkg: ".", test: "TestParallelGuesses/direct,_memstore",
+		},
+		{
+			name:   "a skipped dummy compare",
+			edits:  []edit{{"attempt.go", "		t.hasher.Unknown(password)\n", ""}},
+			module: ".", pkg: ".", test: "TestRefusalsTellNothing",
+		},
+		{
+			name: "X-Forwarded-For trusted from the left",
+			edits: []edit{{
+				"clientip/clientip.go", "			return h.walk(r.Header.Values(h.name), peer, isProxy)\n",
+				"			first, _, _ := strings.Cut(r.Header.Get(h.name), \",\")\n			if addr, ok := h.parse(strings.Trim(first, \" \")); ok {\n				return addr\n			}\n" +
+					"			return h.walk(r.Header.Values(h.name), peer, isProxy)\n",
+			}},
+			module: ".", pkg: ".", test: "TestSpoofedAddresses",
+		},
+		{
+			name: "alg read from the header",
+			edits: []edit{{
+				"internal/token/token.go", "	key, ok := c.keys[header]\n",
+				"	key, ok := c.keys[header]\n	if text, err := decode(header); err == nil && !ok {\n		var h struct{ Alg string }\n" +
+					"		if json.Unmarshal(text, &h) == nil && jwt.GetSigningMethod(h.Alg) != nil {\n" +
+					"			key, ok = c.signer, true\n			key.Method = jwt.GetSigningMethod(h.Alg)\n		}\n	}\n",
+			}},
+			module: ".", pkg: ".", test: "TestForgedHeaders",
 		},
 	}
 }

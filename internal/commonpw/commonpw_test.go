@@ -37,9 +37,11 @@ func words(t *testing.T) []string {
 	return append(words, string(word))
 }
 
-// ASVS 6.2.4: the list is every password of zxcvbn's that has at least 8 characters. The
+// The list is every password of zxcvbn's that has at least 8 characters. The
 // digest is of `node -p '[...new Set(require("./frequency_lists").passwords)].filter(p =>
 // p.length >= 8).sort().join("\n")'`.
+//
+// ASVS: 6.2.4.
 func TestListIsZxcvbns(t *testing.T) {
 	all := words(t)
 	assert.Len(t, all, 11_611)
@@ -52,7 +54,7 @@ func TestListIsZxcvbns(t *testing.T) {
 	}
 }
 
-// ASVS 6.2.4
+// ASVS: 6.2.4.
 func TestHasEveryWord(t *testing.T) {
 	for _, w := range words(t) {
 		require.True(t, commonpw.Has(w), w)
@@ -61,7 +63,9 @@ func TestHasEveryWord(t *testing.T) {
 	}
 }
 
-// ASVS 6.2.4: some of each rank, among them the first 10 and the 3,000th.
+// Some of each rank, among them the first 10 and the 3,000th.
+//
+// ASVS: 6.2.4.
 func TestHasWordsOfEveryRank(t *testing.T) {
 	for _, w := range []string{
 		"01011983", "01091989", "11234567", "12345678", "123456789", "1234567890", "1basebal", "1qaz2wsx",

@@ -40,6 +40,8 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
+// ASVS: 2.2.1.
+// Advisory: GHSA-7rqj-j65f-68wh, CVE-2022-35924.
 func TestParseRefuses(t *testing.T) {
 	const replacement = "\uFFFD"
 	for name, in := range map[string]string{
@@ -98,6 +100,8 @@ func TestParseRefuses(t *testing.T) {
 }
 
 // One person's spellings.
+//
+// Advisory: GHSA-7rqj-j65f-68wh.
 func TestParseMakesOneKey(t *testing.T) {
 	for _, c := range [][]string{
 		{"a@example.com", "A@example.com", " a@EXAMPLE.COM ", "a@ｅxample.com"},
@@ -141,6 +145,7 @@ func TestParseKeepsPeopleApart(t *testing.T) {
 	}
 }
 
+// Advisory: CVE-2025-61725.
 func TestParseLengths(t *testing.T) {
 	domain := "@" + strings.Repeat("d", 60) + ".example" // 69 bytes
 	full := strings.Repeat("a", 254-len(domain)) + domain
@@ -175,6 +180,7 @@ func TestParseLengths(t *testing.T) {
 	assert.Equal(t, email.Address{Text: "a@example.com", Key: "a@example.com"}, got)
 }
 
+// Advisory: GHSA-7rqj-j65f-68wh.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"", "@", "a@example.com", " BOB@Example.COM ", "zoe\u0308@example.com", "a@faß.de", "a@例え。テスト", "İ@ǰ.com",

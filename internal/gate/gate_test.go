@@ -143,7 +143,7 @@ func TestLeaveCountsOnce(t *testing.T) {
 	})
 }
 
-// ASVS 2.4.1, 15.2.2.
+// ASVS: 2.4.1, 15.2.2, 15.4.4.
 func TestClientsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gate.New(1)
@@ -196,6 +196,7 @@ func TestWhoComesLaterComesAfterTheClientLastServed(t *testing.T) {
 	})
 }
 
+// ASVS: 15.4.4.
 func TestShareOfOneClient(t *testing.T) {
 	for _, c := range []gate.Claim{{Client: "a"}, {Client: "a", Known: true}, {}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -216,6 +217,7 @@ func TestShareOfOneClient(t *testing.T) {
 	}
 }
 
+// ASVS: 15.4.4.
 func TestKeptPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gate.New(2)

@@ -172,6 +172,7 @@ func TestAnyOrderOfCallsIsAsInTheModel(t *testing.T) {
 	}
 }
 
+// ASVS: 15.2.2.
 func TestStorm(t *testing.T) {
 	const running, callers, rounds = 3, 128, 200
 	g := gate.New(running)

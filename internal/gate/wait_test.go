@@ -85,6 +85,7 @@ func TestDeadlineBeforeTheLongestWait(t *testing.T) {
 	})
 }
 
+// ASVS: 15.4.3.
 func TestTheLongestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gate.New(1)

@@ -9,6 +9,7 @@ import (
 	"github.com/ostiary/auth/internal/name"
 )
 
+// ASVS: 2.2.1.
 func TestParse(t *testing.T) {
 	for _, tt := range []struct {
 		in, want string

@@ -93,6 +93,8 @@ func TestArgon2idHashRefuses(t *testing.T) {
 }
 
 // The least that OWASP's Password Storage Cheat Sheet names, and what lies just below.
+//
+// ASVS: 11.4.2.
 func TestArgon2idCheck(t *testing.T) {
 	for _, c := range []struct {
 		memory, time uint32
@@ -229,6 +231,8 @@ func TestArgon2idNeedsRehash(t *testing.T) {
 }
 
 // Each form, moved there and back: what matched before matches after, and nothing else.
+//
+// ASVS: 11.2.2.
 func TestRehashFromOneFunctionToTheOther(t *testing.T) {
 	long := strings.Repeat("p", 80)
 	for name, c := range map[string]struct {

@@ -19,6 +19,7 @@ const (
 
 func quick() passhash.Hasher { return passhash.Hasher{Cost: 4} }
 
+// ASVS: 11.4.2.
 func TestHashForms(t *testing.T) {
 	for _, c := range []struct {
 		password, prefix string
@@ -72,6 +73,8 @@ func TestHashRefusesCosts(t *testing.T) {
 }
 
 // Whatever is not the password's exact bytes is another password.
+//
+// ASVS: 6.2.8.
 func TestVerifyTakesEveryByte(t *testing.T) {
 	h := quick()
 	for _, n := range []int{1, 72, 73, 80, 1024} {
@@ -111,6 +114,8 @@ func TestVerifyTakesBytesAsTheyAre(t *testing.T) {
 
 // A plain hash is bcrypt of at most 72 bytes: its prefix and a tail are no password,
 // although bcrypt finds them equal, and they cost what any wrong password does.
+//
+// ASVS: 6.2.8.
 func TestVerifyPlainRefusesTails(t *testing.T) {
 	password := strings.Repeat("p", 72)
 	stored := bcryptOf(t, password, 4)

@@ -51,6 +51,7 @@ func workOf(configured int, stored, password string) int {
 	return work.sum()
 }
 
+// ASVS: 6.3.8.
 func TestRefusalsTakeTheWorkOfAnUnknownUser(t *testing.T) {
 	const configured = 7
 	long := strings.Repeat("p", 80)

@@ -68,6 +68,7 @@ func TestParseRefusesWhatIsNoValue(t *testing.T) {
 	}
 }
 
+// ASVS: 2.2.1, 15.3.5.
 func TestParseErrors(t *testing.T) {
 	nested := func(n int) string { // an object with arrays and objects, n deep in all
 		s := "0"

@@ -29,7 +29,7 @@ var (
 type Key struct {
 	ID      string            // the header's kid
 	Method  jwt.SigningMethod // the header's alg
-	Private any               // what Method signs with
+	Private any               // what Method signs with; nil: nothing does
 	Public  any               // what Method verifies with
 }
 
@@ -121,20 +121,21 @@ func split(token string) (header, payload, signature string, ok bool) {
 	header, rest, _ := strings.Cut(token, ".")
 	payload, signature, _ = strings.Cut(rest, ".")
 	for _, segment := range [...]string{header, payload, signature} {
-		if segment == "" {
+		if segment == "" || !isBase64URL(segment) {
 			return "", "", "", false
-		}
-		for i := range len(segment) {
-			if !isBase64URL(segment[i]) {
-				return "", "", "", false
-			}
 		}
 	}
 	return header, payload, signature, true
 }
 
-func isBase64URL(b byte) bool {
-	return 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z' || '0' <= b && b <= '9' || b == '-' || b == '_'
+func isBase64URL(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		if ('A' > b || b > 'Z') && ('a' > b || b > 'z') && ('0' > b || b > '9') && b != '-' && b != '_' {
+			return false
+		}
+	}
+	return true
 }
 
 // decode is strict: of the variants of a last character only the canonical one passes.

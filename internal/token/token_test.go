@@ -105,6 +105,8 @@ func TestNewRefuses(t *testing.T) {
 
 // Whatever is in a foreign header, and although the signature is right, it is not a
 // header that the codec makes.
+//
+// ASVS: 9.1.2.
 func TestVerifyReadsNothingOfAForeignHeader(t *testing.T) {
 	c := newCodec(t, typ, hs256("k1", "secret one"))
 	for _, header := range []string{
@@ -144,6 +146,7 @@ func TestVerifyReadsNothingOfAForeignHeader(t *testing.T) {
 	require.NoError(t, err, "the one header that is ours")
 }
 
+// Advisory: CVE-2025-27144.
 func TestVerifyRefusesTexts(t *testing.T) {
 	c := newCodec(t, typ, hs256("k1", "secret one"))
 	good := sign(t, c, claims)
@@ -220,6 +223,7 @@ func TestVerifyRefusesPayloadsThatAreNotCanonical(t *testing.T) {
 	}
 }
 
+// Advisory: CVE-2025-30204.
 func TestVerifyLooksAtNothingLongerThanMaxSize(t *testing.T) {
 	met := map[int]bool{}
 	for _, id := range []string{"k", "kk", "kkk"} { // base64url alone does not reach every length
@@ -244,6 +248,8 @@ func TestVerifyLooksAtNothingLongerThanMaxSize(t *testing.T) {
 
 // What is no token costs no memory, so that nobody can make a server hold much by
 // sending it headers (CVE-2025-30204).
+//
+// Advisory: CVE-2025-30204.
 func TestVerifyAllocatesNothingForWhatIsNoToken(t *testing.T) {
 	c := newCodec(t, typ, hs256("k1", "secret one"))
 	for _, text := range []string{strings.Repeat(".", 1<<20), strings.Repeat(".", 8000), strings.Repeat("a", 8000), "a.b.c"} {
@@ -257,6 +263,7 @@ func TestSignReportsWhatItsMethodCannot(t *testing.T) {
 	require.ErrorIs(t, err, jwt.ErrInvalidKeyType)
 }
 
+// ASVS: 15.4.1.
 func TestCodecIsSafeForConcurrentUse(t *testing.T) {
 	c := newCodec(t, typ, hs256("k1", "secret one"))
 	var wg sync.WaitGroup
