@@ -14,6 +14,8 @@ import (
 )
 
 // TestHostLinksFewModules lists the modules that a host of auth and mysqlstore links.
+//
+// ASVS: 11.2.1, 15.1.2, 15.2.3.
 func TestHostLinksFewModules(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}",
 		"github.com/ostiary/auth", "github.com/ostiary/auth/mysqlstore")

@@ -147,6 +147,7 @@ func TestDotEnv(t *testing.T) {
 	_, fresh := finish(t, command(t, nil, "mysql", "-new-keys"))
 	write(text + fresh)
 	p, url := serve(t, portOnly, "mysql", "-env", file)
+	assert.NotContains(t, p.stderr.String(), "not set up well", "the printed keys are random")
 	assert.Equal(t, "Hello World!", do(t, http.StatusOK, "GET", url+"/", "", "").text)
 	assert.NotContains(t, p.stderr.String(), "random")
 	do(t, http.StatusNotFound, "GET", url+"/nothing", "", "")
@@ -262,7 +263,10 @@ func TestMySQLSaysThatItsKeysAreRandom(t *testing.T) {
 func TestFindings(t *testing.T) {
 	dsn := mysqltest.Default(t).DSN(t, "sql_mode=%27%27")
 	p, _ := serve(t, keys, "mysql", "-dsn", dsn)
-	assert.Contains(t, p.stderr.String(), "sql_mode is not strict")
+	log := p.stderr.String()
+	assert.Contains(t, log, "sql_mode is not strict")
+	assert.Contains(t, log, "Config.Tokens.AccessKeys[0] does not look like 32 random bytes", "the secrets are the test's own")
+	assert.NotContains(t, log, "access secret of tests")
 }
 
 func TestWaitsForTheDatabase(t *testing.T) {

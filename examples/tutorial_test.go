@@ -113,7 +113,7 @@ func TestUpgradeTutorial(t *testing.T) {
 func takeOver(t *testing.T, s *mysqltest.Server, tutorial bool, evesPasswords []string) {
 	t.Helper()
 	dsn, db := tutorialDatabase(t, s)
-	args := []string{"-upgrade-tutorial", fmt.Sprintf("-tutorial=%t", tutorial), "-cost", "11", "-dsn", dsn}
+	args := []string{"-upgrade-tutorial", fmt.Sprintf("-tutorial=%t", tutorial), "-cost", "11", "-no-limits", "-dsn", dsn}
 	refused := http.StatusUnauthorized
 	if tutorial {
 		refused = http.StatusUnprocessableEntity

@@ -36,6 +36,9 @@ func run(ctx context.Context, flags *app.Flags, cert, key string, logger *slog.L
 	if err != nil {
 		return err
 	}
+	if err := app.Check(ctx, a, logger); err != nil {
+		return err
+	}
 	handler, err := Handler(a)
 	if err != nil {
 		return err

@@ -35,6 +35,9 @@ func main() {
 		if err != nil {
 			return err
 		}
+		if err := app.Check(ctx, a, logger); err != nil {
+			return err
+		}
 		return app.ListenAndServe(ctx, flags.Addr, routes(a), logger)
 	})
 }

@@ -54,6 +54,9 @@ func run(ctx context.Context, db *sql.DB, email string, logger *slog.Logger) err
 	if err != nil {
 		return err
 	}
+	if err := app.Check(ctx, a, logger); err != nil {
+		return err
+	}
 	const password = "correct horse"
 
 	user, err := a.Signup(ctx, auth.SignupInput{Name: "Ann Lee", Email: email, Password: password})

@@ -18,8 +18,9 @@ const (
 	startPause = 500 * time.Millisecond
 )
 
-// openDatabase makes the pool. It does not connect yet.
-func openDatabase(cfg *mysql.Config, logger *slog.Logger) (*sql.DB, error) {
+// openDatabase makes the pool, of at most that many connections; 0 means any number. It
+// does not connect yet.
+func openDatabase(cfg *mysql.Config, connections int, logger *slog.Logger) (*sql.DB, error) {
 	cfg.Logger = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second // for connecting
@@ -29,7 +30,7 @@ func openDatabase(cfg *mysql.Config, logger *slog.Logger) (*sql.DB, error) {
 		return nil, err
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(50)
+	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(50) // prepared statements are kept as long as their connection
 	db.SetConnMaxLifetime(5 * time.Minute)
 	return db, nil

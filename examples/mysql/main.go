@@ -23,6 +23,7 @@ func main() {
 	env := flag.String("env", "", "`file` of settings (default ./.env, if there is one)")
 	dsn := flag.String("dsn", "", "data source `name` of the database, in place of DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD")
 	upgrade := flag.Bool("upgrade-tutorial", false, "first take over the Node tutorial's database, in place: stop its app and make a backup before")
+	pool := flag.Int("pool", 50, "how many connections to the database may be open, a `number`; 0: any")
 	purge := flag.Duration("purge", time.Hour, "how often the sessions are deleted that are long over, an `interval`; 0: never")
 	newKeys := flag.Bool("new-keys", false, "print new secrets for the end of a .env, and do nothing else")
 	app.Main(func(ctx context.Context, logger *slog.Logger) error {
@@ -34,12 +35,12 @@ func main() {
 		if err != nil {
 			return err
 		}
-		return run(ctx, flags, s, *upgrade, *purge, logger)
+		return run(ctx, flags, s, *pool, *upgrade, *purge, logger)
 	})
 }
 
-func run(ctx context.Context, flags *app.Flags, s settings, upgrade bool, purge time.Duration, logger *slog.Logger) error {
-	db, err := openDatabase(s.database, logger)
+func run(ctx context.Context, flags *app.Flags, s settings, pool int, upgrade bool, purge time.Duration, logger *slog.Logger) error {
+	db, err := openDatabase(s.database, pool, logger)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func Stores(ctx context.Context, db *sql.DB) (auth.Stores, error) {
 	return auth.Stores{
 		Users:   Accounts{DB: db},
 		Refresh: sessions.Sessions(),
-		Check:   func(ctx context.Context, _ int) ([]auth.Finding, error) { return sessions.CheckSessions(ctx) },
+		Check:   sessions.CheckSessions,
 	}, nil
 }
 

@@ -46,6 +46,9 @@ func run(ctx context.Context, flags *app.Flags, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := app.Check(ctx, a, logger); err != nil {
+		return err
+	}
 	l, err := app.Listen(ctx, flags.Addr)
 	if err != nil {
 		return err

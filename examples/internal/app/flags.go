@@ -20,7 +20,7 @@ type Flags struct {
 	Addr     string
 	Tutorial bool
 	Cost     int
-	Hashes   uint
+	Hashes   int
 	NoLimits bool
 }
 
@@ -37,7 +37,14 @@ func DefineFlags() *Flags {
 		f.Cost = n
 		return nil
 	})
-	flag.UintVar(&f.Hashes, "hashes", 0, "how many passwords are hashed at once: not in force yet, every `number` does the same")
+	flag.Func("hashes", "the `number` of passwords that are hashed at once; 0: half of GOMAXPROCS, at least 1 (default 0)", func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 {
+			return errors.New("it must be a number from 0 on")
+		}
+		f.Hashes = n
+		return nil
+	})
 	flag.BoolVar(&f.NoLimits, "no-limits", false, "set no rate limits, for load tests")
 	return f
 }
@@ -47,6 +54,7 @@ func (f *Flags) Config(tokens auth.TokenOptions, logger *slog.Logger) auth.Confi
 	return auth.Config{
 		Tokens:               tokens,
 		HashCost:             f.Cost,
+		HashConcurrency:      f.Hashes,
 		Logger:               logger,
 		InsecureTutorialMode: f.Tutorial,
 		InsecureNoLimits:     f.NoLimits,
