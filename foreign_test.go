@@ -220,8 +220,19 @@ func TestForeignHashWithoutAHook(t *testing.T) {
 func TestVerifyForeignPanics(t *testing.T) {
 	f := foreignHash{then: func() { panic("the hook's") }}
 	w := onMemory(t, f.on, oneAtATime)
-	w.withHash(t, ann, theirs)
+	id := w.withHash(t, ann, theirs)
 	w.withHash(t, bob, hashOf(t, password, 4))
-	assert.Panics(t, func() { _ = tryDevice(t, w.Authenticator, ann, password, "", auth.Client{}) })
-	require.NoError(t, tryDevice(t, w.Authenticator, bob, password, "", auth.Client{}))
+	tokens, err := w.StartSession(t.Context(), id, auth.Client{})
+	require.NoError(t, err)
+	claims := w.claims(t, tokens)
+	for _, call := range []func(){
+		func() { _ = tryDevice(t, w.Authenticator, ann, password, "", auth.Client{}) },
+		func() { _, _ = w.Reauthenticate(t.Context(), claims, auth.ReauthInput{Password: password}) },
+	} {
+		assert.Panics(t, call)
+		ctx, cancel := context.WithTimeout(t.Context(), gatePatience/2)
+		_, err := w.Login(ctx, auth.LoginInput{Email: bob, Password: password})
+		cancel()
+		require.NoError(t, err)
+	}
 }

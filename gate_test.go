@@ -275,6 +275,25 @@ func TestGateAndTheRest(t *testing.T) {
 	})
 }
 
+// Of sign-ups, too, no more are hashed at once.
+func TestSignupIsHashedInTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJam(t)
+		j.begin()
+		for i := range 3 {
+			go func() {
+				assert.NoError(t, signUpFrom(t, j.Authenticator, j.address(i), fmt.Sprintf("198.51.100.%d", i)))
+			}()
+		}
+		for i := range 3 {
+			synctest.Wait()
+			assert.EqualValues(t, i+1, j.hashing.Load())
+			j.next <- struct{}{}
+		}
+		synctest.Wait()
+	})
+}
+
 // A login whose hash is due for another one does not wait for it: while others do, it
 // leaves it to a later login.
 func TestGateAndRehashes(t *testing.T) {
@@ -285,8 +304,10 @@ func TestGateAndRehashes(t *testing.T) {
 		j.begin()
 		login := j.send(t.Context(), t, bob, "", from(theIP))
 		other := j.send(t.Context(), t, "", "", from(theIP))
+		start := time.Now()
 		j.next <- struct{}{}
 		require.NoError(t, <-login)
+		assert.Zero(t, time.Since(start))
 		waits(t, other)
 		assert.Equal(t, old, j.hashByAddress(t, bob))
 		j.next <- struct{}{}

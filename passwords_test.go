@@ -2,7 +2,6 @@ package auth_test
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -238,7 +237,6 @@ func TestParallelSignupsOverHTTP(t *testing.T) {
 		requests := make([]*http.Request, signups)
 		for i := range requests {
 			requests[i] = newRequest(t, http.MethodPost, "http://example.com/signup", signupBody(t, ann))
-			requests[i].RemoteAddr = fmt.Sprintf("192.0.2.%d:1234", i) // else limits would refuse most
 		}
 		statuses := make([]int, signups)
 		var wg sync.WaitGroup
@@ -255,5 +253,5 @@ func TestParallelSignupsOverHTTP(t *testing.T) {
 			count[status]++
 		}
 		assert.Equal(t, map[int]int{http.StatusCreated: 1, http.StatusUnprocessableEntity: signups - 1}, count)
-	})
+	}, func(c *auth.Config) { c.InsecureNoLimits = true })
 }
