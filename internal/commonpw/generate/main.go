@@ -44,21 +44,34 @@ func run(args []string) error {
 	return os.WriteFile(args[1], encode(words), 0o644) //nolint:gosec // G306: a source file, no secret
 }
 
-var passwords = regexp.MustCompile(`(?m)^ *passwords: "([^"]*)"\.split\(","\),?$`)
+// others are the lists beside that of passwords, which lacks what stands in one of them
+// with a better rank: names and words, many of them common passwords. ranks is how many of
+// each are taken.
+var others = []string{"english_wikipedia", "us_tv_and_film", "female_names", "male_names", "surnames"}
 
-// words returns the passwords of the source that are long enough, sorted, each once.
+const ranks = 10_000
+
+// words returns the passwords of the source that are long enough, and the first ranks of
+// the names and words that are, sorted, each once.
 func words(source []byte) ([]string, error) {
-	m := passwords.FindSubmatch(source)
-	if m == nil {
-		return nil, errors.New("there is no list of passwords")
+	words, err := listOf(source, "passwords")
+	if err != nil {
+		return nil, err
 	}
-	all := strings.Split(strings.ReplaceAll(string(m[1]), `\'`, `'`), ",")
-	words := slices.DeleteFunc(all, func(w string) bool { return len([]rune(w)) < shortest })
 	for _, w := range words {
-		if len(w) > longest || strings.ContainsFunc(w, foreign) {
+		if !holds(w) {
 			return nil, fmt.Errorf("package commonpw cannot hold %q", w)
 		}
 	}
+	for _, name := range others {
+		list, err := listOf(source, name)
+		if err != nil {
+			return nil, err
+		}
+		list = list[:min(ranks, len(list))]
+		words = append(words, slices.DeleteFunc(list, func(w string) bool { return !holds(w) })...)
+	}
+	words = slices.DeleteFunc(words, func(w string) bool { return len([]rune(w)) < shortest })
 	slices.Sort(words)
 	words = slices.Compact(words)
 	if len(words) < least {
@@ -66,6 +79,17 @@ func words(source []byte) ([]string, error) {
 	}
 	return words, nil
 }
+
+func listOf(source []byte, name string) ([]string, error) {
+	m := regexp.MustCompile(`(?m)^ *` + name + `: "([^"]*)"\.split\(","\),?$`).FindSubmatch(source)
+	if m == nil {
+		return nil, fmt.Errorf("there is no list of %s", name)
+	}
+	return strings.Split(strings.ReplaceAll(string(m[1]), `\'`, `'`), ","), nil
+}
+
+// holds reports whether package commonpw can hold a word; it leaves the short ones out.
+func holds(w string) bool { return len(w) <= longest && !strings.ContainsFunc(w, foreign) }
 
 // foreign reports whether package commonpw, or this reader of JavaScript, is not made for
 // a word with this character.
