@@ -43,6 +43,7 @@ func attacked(t *testing.T, edit ...func(*auth.Config)) (w *world, device string
 // ASVS: 6.3.1.
 func TestDeviceToken(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
+		w.shareLimits(t)
 		w.signUp(t, ann)
 		device := w.logIn(t, ann).DeviceToken
 		require.LessOrEqual(t, left(t, w.Authenticator, ann, from(theIP)), accountTries)

@@ -67,7 +67,7 @@ func newFlow(t *testing.T, w *world, edit ...func(*auth.Config)) *flow {
 	edit = append(edit, f.recorder.on)
 	a, script := w.scripted(t, edit...)
 	f.limited = w.another(t, append(edit, func(c *auth.Config) { c.InsecureNoLimits = false })...)
-	f.world = &world{a, w.stores, w.db, w.clock, w.log, w.pass}
+	f.world = &world{a, w.stores, w.db, w.clock, w.log, w.pass, w.limiter}
 	f.script = script
 	f.join(t, ann)
 	return f

@@ -60,7 +60,7 @@ func TestExtraClaims(t *testing.T) {
 		w.freeze()
 		hook := &claimsHook{claims: role{"reader"}}
 		a, script := w.scripted(t, hook.on)
-		w = &world{a, w.stores, w.db, w.clock, w.log, w.pass}
+		w = &world{a, w.stores, w.db, w.clock, w.log, w.pass, w.limiter}
 		id := w.signUp(t, ann)
 		assert.Empty(t, hook.calls, "a sign-up makes no token")
 		calledWith := func(tokens auth.Tokens, role string, authenticated, expires time.Time, client auth.Client) {
@@ -277,7 +277,7 @@ func TestExtraClaimsInParallel(t *testing.T) {
 		a := w.another(t, noLimits, func(c *auth.Config) {
 			c.ExtraClaims = func(_ context.Context, _ auth.UserID, s auth.Session) (any, error) { return role{s.ID.String()}, nil }
 		})
-		w = &world{a, w.stores, w.db, w.clock, w.log, w.pass}
+		w = &world{a, w.stores, w.db, w.clock, w.log, w.pass, w.limiter}
 		var wg sync.WaitGroup
 		for range 4 {
 			tokens := w.logIn(t, ann)

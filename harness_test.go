@@ -13,6 +13,7 @@ import (
 
 	"github.com/ostiary/auth"
 	"github.com/ostiary/auth/internal/mysqltest"
+	"github.com/ostiary/auth/limit"
 	"github.com/ostiary/auth/memstore"
 	"github.com/ostiary/auth/mysqlstore"
 )
@@ -33,6 +34,8 @@ type world struct {
 	clock  *clock
 	log    *safeBuffer
 	pass   func(d time.Duration) // the store's clock alone
+
+	limiter limit.Limiter // the server's; see shareLimits
 }
 
 // advance lets d pass for Config.Now and for the store.
@@ -95,8 +98,18 @@ func onDSN(t *testing.T, dsn string, edit ...func(*auth.Config)) *world {
 	require.NoError(t, store.Migrate(t.Context()))
 	w := &world{stores: store.Stores(), db: db, clock: &clock{}, log: &safeBuffer{}}
 	w.pass = func(d time.Duration) { mysqltest.Advance(t, db, d) }
+	w.limiter, w.stores.Limiter = w.stores.Limiter, nil
 	w.Authenticator = w.another(t, edit...)
 	return w
+}
+
+// shareLimits has the server keep the budgets, where there is one. Without it they are in
+// memory, since a server on a busy machine may take longer than the 250 ms after which a
+// call counts as limited.
+func (w *world) shareLimits(t *testing.T, edit ...func(*auth.Config)) {
+	t.Helper()
+	w.stores.Limiter = w.limiter
+	w.Authenticator = w.another(t, edit...)
 }
 
 // everywhere runs f on memstore and on every kind of server that can be had.

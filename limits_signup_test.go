@@ -94,6 +94,7 @@ func TestTakenAnswers(t *testing.T) {
 // Nor do parallel ones learn more.
 func TestParallelTakenAnswers(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
+		w.shareLimits(t)
 		w.signUp(t, ann)
 		var told, others atomic.Int64
 		storm(200, func(int) {

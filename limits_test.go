@@ -120,6 +120,7 @@ func TestParallelGuesses(t *testing.T) {
 		mysqltest.Legs(t, func(t *testing.T, s *mysqltest.Server) {
 			t.Run(name+", two instances", func(t *testing.T) {
 				w := onServer(t, s)
+				w.shareLimits(t)
 				w.signUp(t, ann)
 				instances := []*auth.Authenticator{w.Authenticator, w.another(t)}
 				n := countHashes(instances...)
