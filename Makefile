@@ -21,7 +21,7 @@ help: ## list the targets
 test: ## get what the tests need, then run them all, on real servers, with the race detector
 	@scripts/install-test-deps.sh
 	@rm -rf .build
-	$(call each,mkdir -p .build/$$m; AUTH_REQUIRE_MYSQL=1 CGO_ENABLED=1 go -C $$m $(TOOL) gotestsum --jsonfile-timing-events=$(CURDIR)/.build/$$m/tests.json -- -race -shuffle=on -timeout=20m $(TESTFLAGS) ./...)
+	$(call each,mkdir -p .build/$$m; AUTH_REQUIRE_MYSQL=1 CGO_ENABLED=1 go -C $$m $(TOOL) gotestsum --hide-summary=skipped --jsonfile-timing-events=$(CURDIR)/.build/$$m/tests.json -- -race -shuffle=on -timeout=20m $(TESTFLAGS) ./...)
 # A run of some tests is no evidence of the others.
 ifeq ($(TESTFLAGS)$(origin MODULES),file)
 	go -C e2e run ./evidence .. ../.build

@@ -96,7 +96,7 @@ func assertNothingTold(t *testing.T, err error) {
 	}
 }
 
-// ASVS 6.2.12
+// ASVS: 6.2.12.
 func TestCount(t *testing.T) {
 	c := checker(t, service(map[string]int{"password": 9545824, "correct horse": 1, "Пароль\x00 ": 7, "": 3}))
 	for password, want := range map[string]int{
@@ -134,6 +134,7 @@ func TestCountReadsEveryForm(t *testing.T) {
 	}
 }
 
+// ASVS: 4.2.5, 14.2.3.
 func TestCountAsksByFiveDigits(t *testing.T) {
 	const password = "correct horse battery staple"
 	prefix, suffix := digest(password)
@@ -163,6 +164,8 @@ func TestCountAsksByFiveDigits(t *testing.T) {
 }
 
 // Whatever is no list of hashes is an error that Is ErrUnavailable, never a 0.
+//
+// ASVS: 6.2.12.
 func TestCountRefusesOtherAnswers(t *testing.T) {
 	_, suffix := digest("password")
 	row := suffix + ":5\r\n"
@@ -247,6 +250,7 @@ func TestCountSaysWhatIsWrong(t *testing.T) {
 	assertNothingTold(t, err)
 }
 
+// ASVS: 15.3.2.
 func TestCountFollowsNoRedirect(t *testing.T) {
 	var followed atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
