@@ -27,11 +27,12 @@ type attempt struct {
 	client   Client
 	device   device // the zero device: none is known
 	spent    []budget
-	leave    func() // the gate; it may be called again, and must be where a hook panics
+	leave    func() // the gate; it may be called again
 }
 
 // begin takes what a try of a password for an e-mail key needs. It returns a
-// *RateLimitError, or an error that Is ErrUnavailable; end must be called otherwise.
+// *RateLimitError, or an error that Is ErrUnavailable; end must be called otherwise, also
+// where a hook panics.
 func (a *Authenticator) begin(ctx context.Context, emailKey, deviceToken string, c Client) (*attempt, error) {
 	t := &attempt{Authenticator: a, emailKey: emailKey, client: c}
 	if err := t.spendFirst(ctx, deviceToken); err != nil {
@@ -56,7 +57,7 @@ func (a *Authenticator) begin(ctx context.Context, emailKey, deviceToken string,
 func (t *attempt) spendFirst(ctx context.Context, deviceToken string) error {
 	var own *RateLimitError
 	if d, ok := t.devices.read(deviceToken, t.emailKey); ok {
-		_, err := t.take(ctx, true, deviceBudget(d))
+		_, err := t.take(ctx, true, []budget{deviceBudget(d)})
 		if err == nil {
 			t.device, t.spent = d, []budget{deviceBudget(d)}
 			return nil
@@ -65,15 +66,15 @@ func (t *attempt) spendFirst(ctx context.Context, deviceToken string) error {
 			return err
 		}
 	}
-	err := t.spend(ctx, loginBudgets(t.emailKey, t.client)...)
+	err := t.spend(ctx, loginBudgets(t.emailKey, t.client))
 	if others, ok := errors.AsType[*RateLimitError](err); ok && own != nil {
 		return &RateLimitError{RetryAfter: min(own.RetryAfter, others.RetryAfter)}
 	}
 	return err
 }
 
-func (t *attempt) spend(ctx context.Context, budgets ...budget) error {
-	if err := t.Authenticator.spend(ctx, t.client, true, budgets...); err != nil {
+func (t *attempt) spend(ctx context.Context, budgets []budget) error {
+	if err := t.Authenticator.spend(ctx, t.client, true, budgets); err != nil {
 		return err
 	}
 	t.spent = append(t.spent, budgets...)
@@ -86,7 +87,7 @@ func (t *attempt) spend(ctx context.Context, budgets ...budget) error {
 // nothing, and what it spared the try is taken now.
 func (t *attempt) check(ctx context.Context, user UserRecord, password string) (bool, error) {
 	if t.device != (device{}) && !t.device.isOf(user) {
-		if err := t.spend(ctx, loginBudgets(t.emailKey, t.client)...); err != nil {
+		if err := t.spend(ctx, loginBudgets(t.emailKey, t.client)); err != nil {
 			return false, err
 		}
 	}
@@ -96,43 +97,37 @@ func (t *attempt) check(ctx context.Context, user UserRecord, password string) (
 		defer timer.Stop()
 		answer = timer.C
 	}
-	ok, foreign, err := t.verify(ctx, user, password)
+	ok, foreign := t.verify(ctx, user, password)
 	t.leave()
 	switch {
-	case err != nil:
-		return false, err
 	case ok:
 		t.rehash(ctx, user, password, foreign)
 	case answer != nil:
-		select {
-		case <-answer:
-		case <-ctx.Done():
-		}
+		<-answer // whether or not the client still waits: it may only seem to have hung up
 	}
 	return ok, nil
 }
 
 // verify compares the password with the user's hash. foreign says that the hash is another
-// system's.
-func (t *attempt) verify(ctx context.Context, user UserRecord, password string) (ok, foreign bool, err error) {
+// system's. The end of the call's context changes nothing: what was begun is a try.
+func (t *attempt) verify(ctx context.Context, user UserRecord, password string) (ok, foreign bool) {
 	if user.ID == "" {
 		t.hasher.Unknown(password)
-		return false, false, nil
+		return false, false
 	}
-	ok, err = t.hasher.Verify(user.PasswordHash, password)
+	ok, err := t.hasher.Verify(user.PasswordHash, password)
 	if errors.Is(err, passhash.ErrMalformed) && t.cfg.VerifyForeign != nil {
 		foreign = true
-		ok, err = t.cfg.VerifyForeign(ctx, user.PasswordHash, password)
-		if ctx.Err() != nil {
-			return false, foreign, fmt.Errorf("%w: Config.VerifyForeign: %w", ErrUnavailable, ctx.Err())
-		}
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), foreignDeadline)
+		defer cancel()
+		ok, err = t.cfg.VerifyForeign(bounded, user.PasswordHash, password)
 	}
 	if err != nil {
 		t.cfg.Logger.ErrorContext(ctx, "auth: a stored password hash is unusable",
 			slog.String("user", string(user.ID)), slog.Any("error", err))
 		ok = false
 	}
-	return ok, foreign, nil
+	return ok, foreign
 }
 
 // rehash replaces a hash of a lower cost or of another system, whose password was just

@@ -131,13 +131,15 @@ func (a *Authenticator) Signup(ctx context.Context, in SignupInput) (User, error
 		return User{}, &ValidationError{Fields: invalid}
 	}
 	taken := byIP("signup_taken", takenByIP, in.Client.IP)
-	budgets := append(byIP("signup_ip", signupsByIP, in.Client.IP), taken...)
-	if err := a.spend(ctx, in.Client, false, budgets...); err != nil {
+	if err := a.spend(ctx, in.Client, false, byIP("signup_ip", signupsByIP, in.Client.IP), taken...); err != nil {
 		return User{}, err
 	}
 	id, err := a.createUser(ctx, NewUser{Name: fullName, Email: address.Text, EmailKey: address.Key}, password, in.Client)
-	if !errors.Is(err, ErrEmailTaken) {
-		a.giveBack(ctx, taken...)
+	if errors.Is(err, ErrEmailTaken) && !errors.Is(err, ErrUnavailable) { // whatever a hook's error Is beside
+		// Not before, since then those who are new would hold it while they are hashed.
+		if limited := a.spend(ctx, in.Client, false, taken); limited != nil {
+			err = limited
+		}
 	}
 	if err != nil {
 		return User{}, err
@@ -179,7 +181,7 @@ func nameProblem(err error) string {
 // too many logins failed for the account or from the client, whatever the password;
 // ErrUnavailable if too many passwords are being hashed, or if the store or
 // Config.ExtraClaims could not tell.
-func (a *Authenticator) Login(ctx context.Context, in LoginInput) (Tokens, error) {
+func (a *Authenticator) Login(ctx context.Context, in LoginInput) (tokens Tokens, err error) {
 	in.Password = a.trim(in.Password)
 	address, err := a.checkLogin(in)
 	if err != nil {
@@ -189,10 +191,8 @@ func (a *Authenticator) Login(ctx context.Context, in LoginInput) (Tokens, error
 	if err != nil {
 		return Tokens{}, err
 	}
-	defer try.leave()
-	tokens, err := try.login(ctx, in)
-	try.end(ctx, err)
-	return tokens, err
+	defer func() { try.end(ctx, err) }()
+	return try.login(ctx, in)
 }
 
 func (t *attempt) login(ctx context.Context, in LoginInput) (Tokens, error) {

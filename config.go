@@ -39,7 +39,8 @@ type Config struct {
 	// VerifyForeign says whether a password is the one of a stored hash that is not this
 	// package's: another system's, which package foreignhash may know. It is asked for a
 	// login, whose success then replaces the hash. An error is logged, and refuses the
-	// password. Every refused login is answered after a fixed time then, 2 seconds.
+	// password. Every refused login is answered after 2 seconds then, so that none tells
+	// whose hash is which: a hook that takes longer would, and its context ends at that.
 	// Default: nil, such a hash matches nothing.
 	VerifyForeign func(ctx context.Context, stored, password string) (bool, error)
 

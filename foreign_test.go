@@ -84,10 +84,13 @@ func TestVerifyForeignAndABusyGate(t *testing.T) {
 		id := j.withHash(t, bob, theirs)
 		j.begin()
 		login := j.send(t.Context(), t, bob, "", from(theIP))
-		waits(t, j.send(t.Context(), t, "", "", from(theIP)))
+		later := j.send(t.Context(), t, "", "", from(theIP))
+		waits(t, later)
 		j.next <- struct{}{}
 		require.NoError(t, <-login)
 		assert.Equal(t, theirs, j.hash(t, id))
+		j.next <- struct{}{}
+		require.Error(t, <-later)
 	})
 }
 
@@ -173,16 +176,12 @@ func TestVerifyForeignIsAskedForOtherHashesAlone(t *testing.T) {
 	assert.Empty(t, f.asked)
 }
 
-// Where the call ended meanwhile, nobody knows whether the password was right: nothing is
-// counted. Where it ends in the wait for the deadline, it was wrong.
+// A client that hangs up, or seems to, is a try as any other: its answer comes at the same
+// time, says the same and is counted.
 func TestVerifyForeignAndHangingUp(t *testing.T) {
-	for name, c := range map[string]struct {
-		after time.Duration
-		want  error
-		kept  int
-	}{
-		"while it is verified":         {500 * time.Millisecond, auth.ErrUnavailable, 0},
-		"while it is not yet answered": {1500 * time.Millisecond, auth.ErrInvalidCredentials, 1},
+	for name, after := range map[string]time.Duration{
+		"while it is verified":         500 * time.Millisecond,
+		"while it is not yet answered": 1500 * time.Millisecond,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -190,18 +189,35 @@ func TestVerifyForeignAndHangingUp(t *testing.T) {
 				w := onMemory(t)
 				w.withHash(t, ann, theirs)
 				l := w.recordLimits(t, f.on)
-				ctx, cancel := context.WithTimeout(t.Context(), c.after)
+				ctx, cancel := context.WithTimeout(t.Context(), after)
 				defer cancel()
 				start := time.Now()
 				_, err := w.Login(ctx, auth.LoginInput{Email: ann, Password: wrongPassword, Client: from(theIP)})
-				require.ErrorIs(t, err, c.want)
-				assert.Equal(t, max(c.after, f.takes), time.Since(start))
+				require.ErrorIs(t, err, auth.ErrInvalidCredentials)
+				assert.Equal(t, foreignDeadline, time.Since(start))
 				for key, n := range l.balance() {
-					assert.Equal(t, c.kept, n, key)
+					assert.Equal(t, 1, n, key)
 				}
 			})
 		})
 	}
+}
+
+// A hook that heeds its context ends in time for the answer.
+func TestVerifyForeignIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := onMemory(t, func(c *auth.Config) {
+			c.VerifyForeign = func(ctx context.Context, _, _ string) (bool, error) {
+				<-ctx.Done()
+				return true, ctx.Err()
+			}
+		})
+		w.withHash(t, ann, theirs)
+		start := time.Now()
+		_, err := w.Login(t.Context(), auth.LoginInput{Email: ann, Password: password})
+		require.ErrorIs(t, err, auth.ErrInvalidCredentials)
+		assert.Equal(t, foreignDeadline, time.Since(start))
+	})
 }
 
 // Without the hook such a hash matches nothing, and the answer does not wait.

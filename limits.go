@@ -75,10 +75,11 @@ func deviceBudget(d device) budget {
 }
 
 // spend takes one from each of the budgets, or none and returns a *RateLimitError, with an
-// event. Where the limiter's store is down, a call that is strict returns an error that Is
-// ErrUnavailable; others go on with what the limiter counts in memory.
-func (a *Authenticator) spend(ctx context.Context, c Client, strict bool, budgets ...budget) error {
-	over, err := a.take(ctx, strict, budgets...)
+// event; so it does if one of those to look at is over. Where the limiter's store is down, a
+// call that is strict returns an error that Is ErrUnavailable; others go on with what the
+// limiter counts in memory.
+func (a *Authenticator) spend(ctx context.Context, c Client, strict bool, budgets []budget, look ...budget) error {
+	over, err := a.take(ctx, strict, budgets, look...)
 	if over != "" {
 		a.emit(ctx, Event{Kind: EventLimited, Client: c, Reason: over})
 	}
@@ -90,14 +91,14 @@ func (a *Authenticator) spend(ctx context.Context, c Client, strict bool, budget
 //
 // The end of the call's context does not end a take: whoever hangs up would get back what
 // was not taken yet.
-func (a *Authenticator) take(ctx context.Context, strict bool, budgets ...budget) (over string, err error) {
+func (a *Authenticator) take(ctx context.Context, strict bool, budgets []budget, look ...budget) (over string, err error) {
 	if a.limiter == nil {
 		return "", nil
 	}
 	ctx, cancel := withStoreDeadline(context.WithoutCancel(ctx))
 	defer cancel()
 	var longest time.Duration
-	for _, b := range budgets {
+	for _, b := range slices.Concat(budgets, look) {
 		if wait, _ := a.limiter.Take(ctx, b.key, b.Bucket, 0); wait > longest { // a look returns no error
 			over, longest = b.policy, wait
 		}

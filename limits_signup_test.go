@@ -91,6 +91,18 @@ func TestTakenAnswers(t *testing.T) {
 	waitOf(t, signUpFrom(t, a, ann, theIP))
 }
 
+// A class that signs up at once is in nobody's way.
+func TestParallelSignupsOfOneAddress(t *testing.T) {
+	w := onMemory(t)
+	var signedUp atomic.Int64
+	storm(signupTries, func(i int) {
+		if assert.NoError(t, signUpFrom(t, w.Authenticator, w.address(i), theIP)) {
+			signedUp.Add(1)
+		}
+	})
+	assert.EqualValues(t, signupTries, signedUp.Load())
+}
+
 // Nor do parallel ones learn more.
 func TestParallelTakenAnswers(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {

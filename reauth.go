@@ -36,7 +36,7 @@ func (ReauthInput) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 // *RateLimitError as Login and Refresh do, with the budgets of Login; ErrUnavailable if too
 // many passwords are being hashed, or if the store or Config.ExtraClaims could not do it or
 // tell.
-func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, in ReauthInput) (Tokens, error) {
+func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, in ReauthInput) (tokens Tokens, err error) {
 	in.Password = a.trim(in.Password)
 	if problem := a.loginPasswordProblem(in.Password); problem != "" {
 		return Tokens{}, &ValidationError{Fields: map[string]string{"password": problem}}
@@ -57,10 +57,8 @@ func (a *Authenticator) Reauthenticate(ctx context.Context, claims Claims, in Re
 	if err != nil {
 		return Tokens{}, err
 	}
-	defer try.leave()
-	tokens, err := try.reauthenticate(ctx, user, claims.SessionID, in.Password)
-	try.end(ctx, err)
-	return tokens, err
+	defer func() { try.end(ctx, err) }()
+	return try.reauthenticate(ctx, user, claims.SessionID, in.Password)
 }
 
 func (t *attempt) reauthenticate(ctx context.Context, user UserRecord, id SessionID, password string) (Tokens, error) {
