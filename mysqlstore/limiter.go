@@ -62,7 +62,7 @@ type limiter struct {
 	slots  chan struct{} // one for each connection in use
 	within time.Duration // limiterTime, save in tests
 	asked  atomic.Uint64 // how often the table was
-	owed   owedToLimits
+	ledger limitLedger
 
 	take, give, full statement
 }
@@ -93,6 +93,9 @@ func (l *limiter) Take(ctx context.Context, key string, b limit.Bucket, n int) (
 	})
 	switch {
 	case err != nil:
+		if wasNotDone(err) {
+			l.ledger.add(args.id, -args.cost) // of which the memory alone knows
+		}
 		return 0, translate("take from rate limit", err)
 	case busy:
 		_, err = l.memory.Take(ctx, key, b, -n)
@@ -103,19 +106,25 @@ func (l *limiter) Take(ctx context.Context, key string, b limit.Bucket, n int) (
 	return wait, nil
 }
 
-// giveToTable gives back, and what is owed to the key with it. What it cannot is owed then.
+// giveToTable gives back what the table has of it, and settles the key's ledger.
 func (l *limiter) giveToTable(ctx context.Context, args limitArgs) error {
-	cost := args.cost + l.owed.settle(args.id)
-	busy, err := l.ask(ctx, func(ctx context.Context) error {
-		return startAnew(func() error {
-			_, err := l.give.exec(ctx, l.db, cost, args.id)
-			return err
-		})
-	})
+	cost := args.cost + l.ledger.settle(args.id)
+	if cost <= 0 { // the table never had it
+		l.ledger.add(args.id, cost)
+		return nil
+	}
+	busy, err := l.ask(ctx, func(ctx context.Context) error { return l.execGive(ctx, args.id, cost) })
 	if busy || err != nil {
-		l.owed.add(args.id, cost)
+		l.ledger.add(args.id, cost)
 	}
 	return err
+}
+
+func (l *limiter) execGive(ctx context.Context, id []byte, cost int64) error {
+	return startAnew(func() error {
+		_, err := l.give.exec(ctx, l.db, cost, id)
+		return err
+	})
 }
 
 // ask calls do, which may use one connection at a time, and says whether it ended without
@@ -142,8 +151,22 @@ func (l *limiter) ask(ctx context.Context, do func(ctx context.Context) error) (
 
 // takeFromTable takes and, each hundredth time, purges.
 func (l *limiter) takeFromTable(ctx context.Context, args limitArgs) (wait time.Duration, err error) {
+	if cost := l.ledger.settle(args.id); cost != 0 {
+		if cost > 0 {
+			err = l.execGive(ctx, args.id, cost)
+		}
+		if cost < 0 || err != nil {
+			l.ledger.add(args.id, cost)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
 	res, err := l.take.exec(ctx, l.db, args.id, args.cost, args.slack, args.cost, args.cost, args.span)
 	if err != nil {
+		if ctx.Err() != nil { // it may be done all the same
+			l.ledger.add(args.id, args.cost)
+		}
 		return 0, err
 	}
 	us, err := res.LastInsertId()
@@ -156,17 +179,25 @@ func (l *limiter) takeFromTable(ctx context.Context, args limitArgs) (wait time.
 	return time.Duration(us) * time.Microsecond, nil
 }
 
-// owedToLimits is what is still to be given back, in microseconds, by the keys' IDs. It
-// knows maxOwed of them: of more it forgets, and their budgets fill by themselves.
-type owedToLimits struct {
+// wasNotDone says whether a statement that failed has certainly changed nothing: the server
+// refused it, or could not be reached.
+func wasNotDone(err error) bool {
+	dial, ok := errors.AsType[*net.OpError](err)
+	return errorNumber(err) != 0 || ok && dial.Op == "dial"
+}
+
+// limitLedger is by how much the table differs from what this process holds, by the keys'
+// IDs, in microseconds: what it has too much, less what it never got. It knows
+// maxLedger keys: of more it forgets all, and their budgets fill by themselves.
+type limitLedger struct {
 	mu   sync.Mutex
 	byID map[[sha256.Size]byte]int64
 }
 
-const maxOwed = 1024
+const maxLedger = 1024
 
-// settle returns what is owed to the key, and owes nothing more.
-func (o *owedToLimits) settle(id []byte) int64 {
+// settle returns the key's difference, which is none then.
+func (o *limitLedger) settle(id []byte) int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	cost := o.byID[[sha256.Size]byte(id)]
@@ -174,10 +205,13 @@ func (o *owedToLimits) settle(id []byte) int64 {
 	return cost
 }
 
-func (o *owedToLimits) add(id []byte, cost int64) {
+func (o *limitLedger) add(id []byte, cost int64) {
+	if cost == 0 {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.byID == nil || len(o.byID) >= maxOwed {
+	if o.byID == nil || len(o.byID) >= maxLedger {
 		o.byID = make(map[[sha256.Size]byte]int64)
 	}
 	o.byID[[sha256.Size]byte(id)] += cost

@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ostiary/auth"
+	"github.com/ostiary/auth/internal/faultproxy"
 	"github.com/ostiary/auth/internal/mysqltest"
 	"github.com/ostiary/auth/limit"
 	"github.com/ostiary/auth/mysqlstore"
@@ -92,10 +95,75 @@ func TestLimiterOwes(t *testing.T) {
 		took(t, another, "k", b)
 	}
 	isOver(t, another, "k", b)
-	_, err = l.Take(t.Context(), "k", b, -1)
+}
+
+// slowLimits is a store whose takes reach the server late while slow is set: after the call
+// has been answered.
+func slowLimits(t *testing.T, slow *atomic.Bool) (*sql.DB, *mysqlstore.Store) {
+	t.Helper()
+	dsn := mysqltest.Default(t).DSN(t)
+	cfg, err := mysql.ParseDSN(dsn)
 	require.NoError(t, err)
-	another = patient(other).Limiter()
-	took(t, another, "k", b)
+	p, err := faultproxy.New(faultproxy.MySQL, cfg.Net, cfg.Addr, func(c faultproxy.Command) faultproxy.Fault {
+		if slow.Load() && c.Code == faultproxy.ComExecute && strings.Contains(c.Text, "INSERT INTO rate_limits") {
+			return faultproxy.Fault{Delay: 400 * time.Millisecond}
+		}
+		return faultproxy.Fault{}
+	})
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	cfg.Net, cfg.Addr = "tcp", p.Addr()
+	store := mysqlstore.New(mysqltest.Open(t, cfg.FormatDSN()), mysqlstore.Options{})
+	require.NoError(t, store.Migrate(t.Context()))
+	return mysqltest.Open(t, dsn), store
+}
+
+// A take that comes too late for its call is settled with the next.
+func TestLimiterSettlesLateTakes(t *testing.T) {
+	var slow atomic.Bool
+	db, store := slowLimits(t, &slow)
+	store.SetLimiterTime(eventually)
+	l, b := store.Limiter(), minutely(3)
+	took(t, l, "k", b)
+	_, err := l.Take(t.Context(), "k", b, -1)
+	require.NoError(t, err)
+	const column = "SELECT full_at FROM rate_limits"
+	for range b.Size {
+		before := rowsOf(t, db, column)
+		slow.Store(true)
+		store.SetLimiterTime(100 * time.Millisecond)
+		busy(t, l, "k", b)
+		slow.Store(false)
+		require.Eventually(t, func() bool { return !slices.EqualFunc(rowsOf(t, db, column), before, slices.Equal[[]string]) }, eventually, 10*time.Millisecond)
+	}
+	store.SetLimiterTime(eventually)
+	for range b.Size {
+		took(t, l, "k", b)
+	}
+	isOver(t, l, "k", b)
+}
+
+// What the table could not be asked for is not given back to it.
+func TestLimiterGivesBackWhatItTook(t *testing.T) {
+	db, store := migrated(t, mysqltest.Default(t))
+	store.SetLimiterTime(eventually)
+	l, b := store.Limiter(), minutely(5)
+	for range 2 {
+		took(t, l, "k", b)
+	}
+	mustExec(t, db, "RENAME TABLE rate_limits TO elsewhere")
+	for range 2 {
+		_, err := l.Take(t.Context(), "k", b, 1)
+		require.Error(t, err)
+		_, _ = l.Take(t.Context(), "k", b, -1)
+	}
+	mustExec(t, db, "RENAME TABLE elsewhere TO rate_limits")
+	_, err := l.Take(t.Context(), "k", b, -1)
+	require.NoError(t, err)
+	another := patient(db).Limiter()
+	for range b.Size - 1 {
+		took(t, another, "k", b)
+	}
 	isOver(t, another, "k", b)
 }
 
