@@ -80,3 +80,20 @@ func TestAddressesBehindProxies(t *testing.T) {
 	require.Equal(t, http.StatusOK, loginAt(t, unknown.Authenticator, ann, password, theIP+":1").status)
 	assert.Equal(t, auth.Client{}, unknown.sessions(t, id)[0].Client, "an address that is not known is none")
 }
+
+// Some middlewares leave the address of the peer without its port.
+func TestPeersWithoutAPort(t *testing.T) {
+	for _, peers := range [][2]string{{theIP, "198.51.100.8"}, {"2001:db8::1", "2001:db8:9::1"}} {
+		w := onMemory(t)
+		l := w.recordLimits(t)
+		loginFrom := func(peer string) int {
+			r := newRequest(t, http.MethodPost, "/login", object(t, "email", ann, "password", wrongPassword))
+			r.RemoteAddr = peer
+			return direct(t, w.Handler(""), r).status
+		}
+		require.Equal(t, http.StatusUnauthorized, loginFrom(peers[0]))
+		l.drain(t, ipTries, ipTries-1)
+		assert.Equal(t, http.StatusTooManyRequests, loginFrom(peers[0]))
+		assert.Equal(t, http.StatusUnauthorized, loginFrom(peers[1]))
+	}
+}

@@ -345,11 +345,19 @@ func (a *Authenticator) clientOf(r *http.Request) Client {
 	if a.cfg.ClientIP != nil {
 		c.IP = a.cfg.ClientIP(r)
 	} else {
-		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-		c.IP = peer.Addr()
+		c.IP = peerOf(r.RemoteAddr)
 	}
 	if !c.IP.IsValid() {
 		c.IP = unknownPeer
 	}
 	return c
+}
+
+// peerOf reads a RemoteAddr, with a port or, as some middlewares leave it, without.
+func peerOf(remoteAddr string) netip.Addr {
+	if peer, err := netip.ParseAddrPort(remoteAddr); err == nil {
+		return peer.Addr()
+	}
+	ip, _ := netip.ParseAddr(remoteAddr)
+	return ip
 }

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -89,6 +90,25 @@ func TestTakenAnswers(t *testing.T) {
 	require.NoError(t, signUpFrom(t, a, "free@example.com", theIP))
 	require.ErrorIs(t, signUpFrom(t, a, ann, theIP), auth.ErrEmailTaken)
 	waitOf(t, signUpFrom(t, a, ann, theIP))
+}
+
+// The sign-ups of a site's networks, in IPv6, count together at ten times the size.
+func TestSignupsOfOneSite(t *testing.T) {
+	w := onMemory(t)
+	network := func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }
+	for i := range 10 * signupTries {
+		require.NoError(t, signUpFrom(t, w.Authenticator, w.address(i), network(i)))
+	}
+	assert.Equal(t, signupEvery/10, waitOf(t, signUpFrom(t, w.Authenticator, ann, network(1000))))
+	require.NoError(t, signUpFrom(t, w.Authenticator, ann, "2001:db8:2::1"))
+
+	w = onMemory(t)
+	w.signUp(t, ann)
+	for i := range 10 * takenTries {
+		require.ErrorIs(t, signUpFrom(t, w.Authenticator, ann, network(i)), auth.ErrEmailTaken)
+	}
+	assert.Equal(t, takenEvery/10, waitOf(t, signUpFrom(t, w.Authenticator, bob, network(1000))))
+	require.NoError(t, signUpFrom(t, w.Authenticator, bob, "2001:db8:2::1"))
 }
 
 // A class that signs up at once is in nobody's way.

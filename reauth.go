@@ -114,7 +114,7 @@ func (a *Authenticator) rotateAuthenticated(ctx context.Context, user UserRecord
 		case state.RotatedBy == r.Attempt: // the reply to the last try was lost on the way
 			return tokens, nil
 		case exhausted(state, r.Window):
-			return Tokens{}, limited(state, r.Window)
+			return Tokens{}, a.limitedRotation(ctx, state, r.Window, c)
 		}
 		r.Generation, r.ExpiresAt = state.Generation, a.idleEnd(now, state.MaxExpiresAt)
 		next := state.Session

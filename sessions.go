@@ -288,8 +288,9 @@ func exhausted(s SessionState, window time.Duration) bool {
 	return window > 0 && len(s.Retired) == RetiredKept && age(s, RetiredKept-1) <= window
 }
 
-// limited is the error for a row that is exhausted.
-func limited(s SessionState, window time.Duration) error {
+// limitedRotation is the error for a row that is exhausted, with an event.
+func (a *Authenticator) limitedRotation(ctx context.Context, s SessionState, window time.Duration, c Client) error {
+	a.emit(ctx, Event{Kind: EventLimited, UserID: s.UserID, SessionID: s.ID, Client: c, Reason: "rotations"})
 	return &RateLimitError{RetryAfter: window - age(s, RetiredKept-1)}
 }
 
@@ -329,7 +330,7 @@ func (r *refresh) answer(ctx context.Context, v verdict, s SessionState, recover
 		r.emit(ctx, r.behind(EventReuse, s))
 		return Tokens{}, ErrSessionEnded
 	case verdictLimited:
-		return Tokens{}, limited(s, r.rotation.Window)
+		return Tokens{}, r.limitedRotation(ctx, s, r.rotation.Window, r.rotation.Client)
 	default:
 		return Tokens{}, ErrSessionEnded
 	}

@@ -119,6 +119,7 @@ func TestRotationLimit(t *testing.T) {
 		assert.InDelta(t, (52 * time.Second).Seconds(), limit.RetryAfter.Seconds(), 30)
 		assert.LessOrEqual(t, limit.RetryAfter, 52*time.Second)
 		assert.Equal(t, row, w.row(t, first.SessionID))
+		assert.Contains(t, w.log.String(), "event=limited user="+string(row.UserID)+" session="+row.ID.String()+" reason=rotations")
 		assert.Equal(t, last.RefreshToken, w.refresh(t, first.RefreshToken).RefreshToken, "retries are not limited")
 
 		unlimited := w.another(t, noLimits)
