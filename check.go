@@ -21,6 +21,7 @@ func (f Finding) String() string { return f.Problem + ": " + f.Mend }
 // the stores alone.
 type CheckInput struct {
 	HashCost int              // Config.HashCost; 0: the costs of stored hashes are not judged
+	Argon2id Argon2id         // what Config.Argon2id points to; the zero value: it is off
 	Now      func() time.Time // Config.Now; nil: it is not compared with the stores' clocks
 }
 
@@ -33,7 +34,11 @@ func (a *Authenticator) Check(ctx context.Context) ([]Finding, error) {
 	if a.stores.Check == nil {
 		return findings, nil
 	}
-	more, err := a.stores.Check(ctx, CheckInput{HashCost: a.cfg.HashCost, Now: a.cfg.Now})
+	in := CheckInput{HashCost: a.cfg.HashCost, Now: a.cfg.Now}
+	if a.cfg.Argon2id != nil {
+		in.Argon2id = *a.cfg.Argon2id
+	}
+	more, err := a.stores.Check(ctx, in)
 	return append(findings, more...), err
 }
 
@@ -56,7 +61,7 @@ func (o TokenOptions) secretFindings() []Finding {
 			if doubt := secretDoubt(secret); doubt != "" {
 				findings = append(findings, Finding{
 					fmt.Sprintf("Config.Tokens.%s[%d] does not look like 32 random bytes: %s; who guesses it can make tokens for everybody", list.name, i, doubt),
-					"put a key of 32 bytes from a random generator in front of it, such as openssl rand -base64 32 prints, and remove this one as docs/keys.md says",
+					`replace it as docs/keys.md says under "When a key has leaked", by 32 bytes from a random generator, such as openssl rand -base64 32 prints`,
 				})
 			}
 		}

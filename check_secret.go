@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -16,6 +17,12 @@ const (
 	// wordBits is what one word of a phrase is worth: log2 of the 7,776 words that are
 	// chosen from by dice.
 	wordBits = 13
+
+	// letterBits is what a letter of a word is worth, or of words that nothing divides.
+	letterBits = 3
+
+	// maxWord is how many letters one word has at most.
+	maxWord = 12
 )
 
 // typedWords are what people write into secrets. None is made of the letters a to f alone,
@@ -23,7 +30,7 @@ const (
 var typedWords = [...]string{ //nolint:gochecknoglobals // a table of constants
 	"administrator", "development", "placeholder", "production", "abcdefghij", "1234567890", "signature", "changeit",
 	"changeme", "password", "passwort", "security", "insecure", "testing", "default", "example", "letmein", "passwd",
-	"private", "refresh", "replace", "session", "welcome", "access", "change", "please", "public", "qwerty", "random", "sample",
+	"private", "refresh", "replace", "session", "welcome", "access", "anyone", "change", "please", "public", "qwerty", "random", "sample",
 	"secret", "server", "signing", "string", "tokens", "admin", "hello", "super", "token", "world", "hmac", "login", "test",
 	"your", "demo", "local", "auth", "here", "this", "todo", "user", "very",
 }
@@ -100,9 +107,8 @@ func isPrintable(text string) bool {
 }
 
 // hasTypedWords says whether there are more letters of typedWords in the text than chance
-// would put there: it may put some into digits and letters of both cases, as base64 has.
+// would put there: it may put some into digits and letters, as base32 and base64 have.
 func hasTypedWords(text string) bool {
-	mixed := strings.ContainsFunc(text, unicode.IsLower) && strings.ContainsFunc(text, unicode.IsUpper) && strings.ContainsFunc(text, unicode.IsDigit)
 	left, all, longest := strings.ToLower(text), 0, 0
 	for _, word := range typedWords {
 		n := strings.Count(left, word) * len(word)
@@ -113,28 +119,31 @@ func hasTypedWords(text string) bool {
 		all += n
 		longest = max(longest, len(word))
 	}
-	if mixed {
+	if strings.ContainsFunc(text, unicode.IsDigit) {
 		return all >= 10
 	}
 	return all >= 8 || longest >= 6
 }
 
 // isPhrase says whether the text is words and numbers with something between them, and too
-// few of them: each word is of one case, but for its first letter.
+// few of them: each word is of one case, but for its first letter, and may end in digits.
 func isPhrase(text string) bool {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	bits := 0.0
 	for _, field := range fields {
-		rest := strings.TrimLeftFunc(field, unicode.IsUpper)
-		upper := len(field) - len(rest)
-		switch {
-		case !strings.ContainsFunc(field, func(r rune) bool { return !unicode.IsDigit(r) }):
-			bits += float64(len(field)) * math.Log2(10)
-		case !strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsLower(r) }) && (upper <= 1 || rest == ""):
-			bits += wordBits
-		default:
+		word := strings.TrimRightFunc(field, unicode.IsDigit)
+		rest := strings.TrimLeftFunc(word, unicode.IsUpper)
+		upper := utf8.RuneCountInString(word) - utf8.RuneCountInString(rest)
+		if strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsLower(r) }) || upper > 1 && rest != "" {
 			return false
 		}
+		bits += float64(utf8.RuneCountInString(field[len(word):])) * math.Log2(10)
+		switch letters := utf8.RuneCountInString(word); {
+		case letters > maxWord:
+			bits += letterBits * float64(letters)
+		case letters > 0:
+			bits += wordBits
+		}
 	}
-	return len(fields) > 2 && bits < minSecretBits
+	return len(fields) > 0 && bits < minSecretBits
 }

@@ -32,6 +32,14 @@ func TestSecretsThatLookTyped(t *testing.T) {
 		"Tr0ub4dor&3 is no good idea, nor is this":                                                "", // by its looks there is chance in it
 		"correct horse battery staple horse correct":                                              phrase,
 		"Correct-Horse-Battery-Staple-2026-11-24":                                                 phrase,
+		"GENERATE_WITH_OPENSSL_RAND_BASE64_32_BYTES":                                              phrase,
+		"put_random_bytes1_here_or_there2_please":                                                 words,
+		"ThisIsMyJWTKeyDoNotShareItWithAnyone":                                                    words,
+		"thequickbrownfoxjumpsoverthelazydog":                                                     phrase,
+		"THEQUICKBROWNFOXJUMPSOVERTHELAZYDOG":                                                     phrase,
+		"bluemonday tuesdaywednesday42 fridayagain":                                               phrase,
+		"qkzvbtwmrxjhplgdncyfqkwsbvxzrtmhjpldnwgkc":                                               phrase, // so few letters of one case are
+		"qkzvbtwmrxjhplgdncyfqkwsbvxzrtmhjpldnwgkczt":                                             "",
 		strings.Repeat("a", 32):                                                                   few,
 		strings.Repeat("ab", 32):                                                                  few,
 		strings.Repeat("k8Jd9xQz", 8):                                                             few,

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -28,9 +29,11 @@ func TestCheckAsksTheStores(t *testing.T) {
 	finding := auth.Finding{Problem: "sql_mode is not strict", Mend: "set it to TRADITIONAL"}
 	assert.Equal(t, "sql_mode is not strict: set it to TRADITIONAL", finding.String())
 	fault := errors.New("gone away")
+	var argon2id auth.Argon2id // is off
 	w.stores.Check = func(ctx context.Context, in auth.CheckInput) ([]auth.Finding, error) {
 		assert.Equal(t, t.Context(), ctx)
 		assert.Equal(t, 11, in.HashCost)
+		assert.Equal(t, argon2id, in.Argon2id)
 		assert.Equal(t, w.clock.Now(), in.Now())
 		return []auth.Finding{finding}, fault
 	}
@@ -45,6 +48,26 @@ func TestCheckAsksTheStores(t *testing.T) {
 	require.Len(t, found, 2)
 	assert.Contains(t, found[0].Problem, "InsecureNoLimits", "the Config comes first")
 	assert.Equal(t, finding, found[1])
+
+	argon2id = auth.Argon2id{Memory: 19 << 10, Time: 2, Threads: 1}
+	a = w.another(t, randomKeys, cost(11), func(c *auth.Config) { c.Argon2id = &auth.Argon2id{} })
+	_, err = a.Check(t.Context())
+	require.ErrorIs(t, err, fault)
+}
+
+// Who can guess a key has it: in the list, behind another one, it would still be accepted.
+func TestCheckHasWeakKeysReplacedAsLeaked(t *testing.T) {
+	a := onMemory(t, randomKeys, func(c *auth.Config) { c.Tokens.AccessKeys = ring(accessSecret) })
+	findings, err := a.Check(t.Context())
+	require.NoError(t, err)
+	require.Len(t, findings, 1)
+	_, heading, _ := strings.Cut(findings[0].Mend, `as docs/keys.md says under "`)
+	heading, _, _ = strings.Cut(heading, `"`)
+	require.NotEmpty(t, heading)
+	doc, err := os.ReadFile("docs/keys.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(doc), "\n## "+heading+"\n")
+	assert.NotContains(t, findings[0].Mend, "in front")
 }
 
 // Each finding about a Config has what is wrong in it, and how to mend it; whatever New

@@ -29,8 +29,8 @@ const (
 // that the store or a host's hooks cannot rely on, connections to servers that may be
 // behind others, and clocks that are more than 5 seconds apart: of the servers that the
 // pool reaches, of this process, and in.Now. It looks at a few connections only. With an
-// in.HashCost above 0 it also judges the costs of the hashes, for which it reads all of
-// users. An error says that the look itself failed.
+// in.HashCost above 0 it also judges the costs of the hashes, by in.Argon2id too, for which
+// it reads all of users. An error says that the look itself failed.
 func (s *Store) Check(ctx context.Context, in auth.CheckInput) ([]auth.Finding, error) {
 	return s.look(ctx, []table{ourUsers(), ourSharedSessions(), ourLimits()}, in)
 }
@@ -87,7 +87,7 @@ func (s *Store) look(ctx context.Context, tables []table, in auth.CheckInput) ([
 		findings = append(findings, more...)
 	}
 	if judgeCosts {
-		more, err := checkCosts(ctx, conns[0], in.HashCost)
+		more, err := checkCosts(ctx, conns[0], in)
 		if err != nil {
 			return nil, translate("check", err)
 		}
@@ -297,26 +297,4 @@ func checkClocks(clocks []clock) []auth.Finding {
 		Problem: fmt.Sprintf("the clock of %s is %s ahead of that of %s", last.of, apart.Round(100*time.Millisecond), first.of),
 		Mend:    "run a time service on every machine, and take timestamp out of the DSN",
 	}}
-}
-
-// checkCosts reports users whose bcrypt hash takes longer than the configured cost: a
-// failed login for them takes longer than for an unknown address. Hashes of argon2id and
-// of other systems are not looked at. It reads the whole table.
-func checkCosts(ctx context.Context, conn *sql.Conn, hashCost int) ([]auth.Finding, error) {
-	query, err := inline("SELECT COUNT(*), COALESCE(MIN(id), 0), CAST(COALESCE(MAX(SUBSTR(password, LOCATE('$2', password) + 4, 2)), '') AS CHAR) "+
-		"FROM users WHERE (password LIKE '$2%' OR password LIKE 'bcrypt-%:$2%') AND SUBSTR(password, LOCATE('$2', password) + 4, 2) > ?", []any{fmt.Sprintf("%02d", hashCost)})
-	if err != nil {
-		return nil, err
-	}
-	var (
-		n, id int64
-		top   string
-	)
-	if err := conn.QueryRowContext(ctx, query).Scan(&n, &id, &top); err != nil || n == 0 {
-		return nil, err
-	}
-	return []auth.Finding{{
-		Problem: fmt.Sprintf("%d password hashes have a cost above HashCost %d, up to %s, the first of them user %d's", n, hashCost, top, id),
-		Mend:    "set HashCost to " + top,
-	}}, nil
 }
