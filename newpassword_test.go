@@ -3,6 +3,7 @@ package auth_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,6 +57,56 @@ func TestPasswordsOfWordsThatAreKnown(t *testing.T) {
 	}
 	for _, far := range []string{"annabel and eight", "ostiary is a word", "correct horse", "ann bel lee son"} {
 		assert.Empty(t, try(far), far)
+	}
+}
+
+// Short names count as a whole, in whatever form of Unicode, and with anything between
+// them; they do not make a phrase that has them in it a bad one.
+func TestPasswordsOfShortWordsThatAreKnown(t *testing.T) {
+	w := onMemory(t, noLimits, func(c *auth.Config) { c.SiteWords = []string{"IBM", "X", "Caf\u00e9"} })
+	problem := func(name, password string) string {
+		_, err := w.Signup(t.Context(), auth.SignupInput{Name: name, Email: "who@nowhere.example", Password: password})
+		if invalid, ok := errors.AsType[*auth.ValidationError](err); ok {
+			return invalid.Fields["password"]
+		}
+		require.NoError(t, err)
+		require.NoError(t, w.stores.Accounts.DeleteUser(t.Context(), w.idOf(t, "who@nowhere.example")))
+		return ""
+	}
+	for _, near := range []struct{ name, password string }{
+		{"Ann Lee", "annleeannlee"},
+		{"Ann Lee", "AnnLee1234567"},
+		{"Ann Lee", "ann lee ann lee"},
+		{"Ann Lee", "ann.lee-ann.lee"},
+		{"Ann Lee", "A.n.n-L.e.e-2"},
+		{"Ann Lee", "annlee!!!!!!!!!!"},
+		{"Ann-Lee", "annlee2026!"},
+		{"王小明", "王小明王小明王小明"},
+		{"王小明", "王小明-----王小明"},
+		{"Zo\u00eb", "Zo\u00ebZo\u00ebZo\u00eb"},
+		{"Zo\u00eb", "Zoe\u0308Zoe\u0308Zoe\u0308"},
+		{"M\u00fcller", "Mu\u0308llerMu\u0308ller"},
+		{"Mu\u0308ller", "M\u00dcLLER 2026"},
+		{"Ann Lee", "ibmibmibm"},
+		{"Ann Lee", "ibm.ibm.ibm"},
+		{"Ann Lee", "IBM........IBM"},
+		{"Ann Lee", "ibm-annlee-ibm"},
+		{"Ann Lee", "cafe\u0301cafe\u0301caf\u00e9"},
+	} {
+		assert.Equal(t, tooNear, problem(near.name, near.password), near)
+	}
+	for _, far := range []struct{ name, password string }{
+		{"Ann Lee", "ann and lee have a boat"},
+		{"Ann Lee", "Ann Lee's boat leaks"},
+		{"Ann Lee", "cannonball"}, // of a part that is short
+		{"A", "bananarama"},
+		{"Ann Lee", "xxoxxoxxoxx"},
+		{"王小明", "王小明喜欢在河边钓鱼和游泳"},
+		{"Ann Lee", "no ibm mainframe"},
+		{"Ann Lee", "--------!!"},                 // none of the words is in it
+		{"Ann Lee", strings.Repeat("o\u0308", 4)}, // 8 code points as it was typed
+	} {
+		assert.Empty(t, problem(far.name, far.password), far)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/ostiary/auth/internal/commonpw"
 	"github.com/ostiary/auth/internal/passhash"
 )
@@ -54,40 +56,75 @@ func (a *Authenticator) passwordProblem(p NewPassword) string {
 	switch {
 	case commonpw.Has(p.Password):
 		return "Password must not be one of the most common ones"
-	case utf8.RuneCountInString(without(p.Password, contextWords(p, a.cfg.SiteWords))) < minPassword:
+	case isMadeOf(p.Password, contextWords(p, a.cfg.SiteWords)):
 		return "Password must not be made of your name, your e-mail address or the name of this site"
 	}
 	return ""
 }
 
-// minContextWord is how many code points a word has at least that a password is looked
-// through for: shorter ones are in too many good ones.
-const minContextWord = 4
+const (
+	// minContextWord is how many code points a part of a name or an address has at least
+	// that a password is looked through for: shorter ones are in too many good ones.
+	minContextWord = 4
 
-// contextWords are the words that everybody who knows the user or the site can guess, in
-// lower case, the longest first (OWASP ASVS 5.0, 6.2.11).
+	// minWholeName is the same for a whole name and for the site's words.
+	minWholeName = 2
+)
+
+// isMadeOf says whether some of the words are in a password and too little is left without
+// them: fewer code points than a password has or, separators aside, no word.
+func isMadeOf(password string, words []string) bool {
+	leaves := func(text string, least int) bool {
+		left := without(text, words)
+		return left == text || utf8.RuneCountInString(left) >= least
+	}
+	password = folded(password)
+	return !leaves(password, minPassword) || !leaves(joined(password), minContextWord)
+}
+
+// contextWords are the words that everybody who knows the user or the site can guess,
+// folded, the longest first (OWASP ASVS 5.0, 6.2.11).
 func contextWords(p NewPassword, siteWords []string) []string {
 	local, domain, _ := strings.Cut(p.Email, "@")
-	words := []string{p.Email, p.Name, local, domain}
-	for _, text := range slices.Concat(words, siteWords) {
-		words = append(words, strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
+	var words []string
+	add := func(least int, texts ...string) {
+		for _, text := range texts {
+			if utf8.RuneCountInString(text) >= least {
+				words = append(words, text)
+			}
+		}
 	}
-	words = append(words, siteWords...)
-	for i, word := range words {
-		words[i] = strings.ToLower(word)
+	for _, text := range append([]string{p.Name}, siteWords...) {
+		text = folded(text)
+		add(minWholeName, text, joined(text))
+		add(minContextWord, strings.FieldsFunc(text, isSeparator)...)
 	}
-	words = slices.DeleteFunc(words, func(word string) bool { return utf8.RuneCountInString(word) < minContextWord })
+	for _, text := range []string{p.Email, local, domain} {
+		text = folded(text)
+		add(minContextWord, text, joined(text))
+		add(minContextWord, strings.FieldsFunc(text, isSeparator)...)
+	}
 	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
 	return words
 }
 
-// without is a password in lower case without the words.
-func without(password string, words []string) string {
-	password = strings.ToLower(password)
+// folded is what texts are compared as: lower case, in NFC.
+func folded(text string) string { return norm.NFC.String(strings.ToLower(text)) }
+
+// joined is a text without its separators.
+func joined(text string) string { return strings.Join(strings.FieldsFunc(text, isSeparator), "") }
+
+// isSeparator says that a rune is of no word: neither a letter nor a digit nor a mark on one.
+func isSeparator(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+}
+
+// without is a text without the words.
+func without(text string, words []string) string {
 	for _, word := range words {
-		password = strings.ReplaceAll(password, word, "")
+		text = strings.ReplaceAll(text, word, "")
 	}
-	return password
+	return text
 }
 
 // hashNew returns the hash of a new password that has passed passwordProblem. It returns
