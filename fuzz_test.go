@@ -15,6 +15,43 @@ import (
 	"github.com/ostiary/auth"
 )
 
+// Whatever If-None-Match says, a client that does not name the tag gets the set, and one that
+// names it beside whatever else does not.
+func FuzzIfNoneMatch(f *testing.F) {
+	for _, value := range []string{"", "*", "TAG", `W/"x"`, "W/TAG", `"x", TAG`, "TAG,", "W/W/TAG", "w/TAG", " * ", "W/*", "**", "TAGTAG", `"`, ",,", "\x00", "\u00a0*", "TAG\v"} {
+		f.Add(value)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		h := onMemory(t, signedBy(ed25519Signer(0))).Handler("")
+		ask := func(values ...string) reply {
+			r := newRequest(t, http.MethodGet, "/jwks.json", "")
+			r.Header["If-None-Match"] = values
+			return direct(t, h, r)
+		}
+		set := ask()
+		tag := set.header.Get("ETag")
+		value = strings.ReplaceAll(value, "TAG", tag)
+		for _, values := range [][]string{{value, tag}, {tag, value}, {value + "," + tag}, {"W/" + tag + " , " + value}, {value + ",*"}} {
+			got := ask(values...)
+			require.Equal(t, http.StatusNotModified, got.status, values)
+			assert.Empty(t, got.body)
+		}
+		got := ask(value)
+		if got.status != http.StatusNotModified {
+			require.Equal(t, http.StatusOK, got.status)
+			assert.Equal(t, set.body, got.body)
+			return
+		}
+		assert.Empty(t, got.body)
+		for one := range strings.SplitSeq(value, ",") {
+			if one = strings.TrimSpace(one); one == "*" || one == tag || one == "W/"+tag {
+				return
+			}
+		}
+		require.Fail(t, "it names no tag", "%q", value)
+	})
+}
+
 // Whatever body comes, the answer is one of those that a client is told of. A user who
 // is signed up is the one that every reader of JSON sees in the body, and logs in by it.
 func FuzzBody(f *testing.F) {

@@ -205,6 +205,79 @@ func TestSignersThatFailConsumeNothing(t *testing.T) {
 	})
 }
 
+// longIDs are stores whose users have the longest IDs, which JSON makes six times as long.
+type longIDs struct {
+	auth.UserStore
+	auth.RefreshStore
+
+	real auth.UserID
+}
+
+func longID() auth.UserID { return auth.UserID(strings.Repeat("<", 64)) }
+
+func (s longIDs) UserByEmail(ctx context.Context, key string) (auth.UserRecord, error) {
+	u, err := s.UserStore.UserByEmail(ctx, key)
+	u.ID = longID()
+	return u, err
+}
+
+func (s longIDs) CreateSession(ctx context.Context, row auth.Session, authVersion int64) error {
+	row.UserID = s.real
+	return s.RefreshStore.CreateSession(ctx, row, authVersion)
+}
+
+func (s longIDs) ReadSession(ctx context.Context, id auth.SessionID) (auth.SessionState, error) {
+	state, err := s.RefreshStore.ReadSession(ctx, id)
+	state.UserID = longID()
+	return state, err
+}
+
+func (s longIDs) RotateSession(ctx context.Context, r auth.Rotation) (bool, error) {
+	r.UserID = s.real
+	return s.RefreshStore.RotateSession(ctx, r)
+}
+
+// An access token that would be too long for whoever verifies it is not made: the answer is
+// 500, the log says why, and nothing is consumed. It takes the longest of everything.
+func TestTokensThatWouldBeTooLong(t *testing.T) {
+	signer, err := rsa.GenerateMultiPrimeKey(rand.Reader, 16, 8192) //nolint:staticcheck // of two primes it takes long to make
+	require.NoError(t, err)
+	w := onMemory(t)
+	id := w.signUp(t, ann)
+	stores := w.stores
+	long := longIDs{stores.Users, stores.Refresh, id}
+	stores.Users, stores.Refresh = long, long
+	largest := func(c *auth.Config) {
+		c.Tokens.Issuer = strings.Repeat("i", 253)
+		c.ExtraClaims = func(context.Context, auth.UserID, auth.Session) (any, error) { return sized(4096), nil }
+	}
+	good, err := auth.New(stores, config(w.clock, w.log, largest)) // HMAC's signatures are short
+	require.NoError(t, err)
+	a, err := auth.New(stores, config(w.clock, w.log, largest, signedBy(signer)))
+	require.NoError(t, err)
+	tokens := serve(t, good.Handler("")).do(t, http.MethodPost, "/login", loginBody(t, ann)).tokens(t)
+	claims, err := good.Verify(tokens.AccessToken)
+	require.NoError(t, err)
+	before := w.row(t, claims.SessionID)
+
+	s := serve(t, a.Handler(""))
+	for _, got := range []reply{
+		s.do(t, http.MethodPost, "/login", loginBody(t, ann)),
+		s.do(t, http.MethodPost, "/refresh", object(t, "refresh_token", tokens.RefreshToken)),
+	} {
+		assert.Equal(t, http.StatusInternalServerError, got.status)
+		assert.Equal(t, message{Code: "internal", Message: "Internal Server Error"}, got.message(t))
+	}
+	assert.Regexp(t, `level=ERROR .*access token: token: it would have 8\d{3} bytes, more than 8192`, w.log.String())
+	assert.Equal(t, before, w.row(t, claims.SessionID))
+	sessions, err := w.Sessions(t.Context(), id, claims.SessionID)
+	require.NoError(t, err)
+	assert.Len(t, sessions, 1, "no login has left one")
+
+	_, err = good.Refresh(t.Context(), tokens.RefreshToken, auth.Client{})
+	require.NoError(t, err)
+}
+
 // A slow signer holds nothing: no statement, no lock, no connection. So others go on, and
 // twenty refreshes that wait for it have one successor.
 func TestSlowSigners(t *testing.T) {

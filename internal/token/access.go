@@ -62,10 +62,14 @@ func (c *Codec) VerifyAccess(text string, rules AccessRules, now time.Time) (Acc
 		AuthTime:  r.Instant("auth_time"),
 		Payload:   string(payload),
 	}
+	notBefore := now
+	if r.Has("nbf") {
+		notBefore = r.Instant("nbf")
+	}
 	if r.Text("iss") != rules.Issuer || r.Text("aud") != rules.Audience || !r.OK() {
 		return AccessClaims{}, ErrMalformed
 	}
-	if r.Has("nbf") && (now.Add(rules.Leeway).Before(r.Instant("nbf")) || !r.OK()) {
+	if now.Add(rules.Leeway).Before(notBefore) {
 		return AccessClaims{}, ErrNotYet
 	}
 	if !now.Before(claims.ExpiresAt.Add(rules.Leeway)) {

@@ -40,10 +40,11 @@ func JWKS(keys []Key) []byte {
 var ErrJWKS = errors.New("token: not a JSON Web Key Set")
 
 // ParseJWKS returns those keys of a set that can verify our tokens, each once; they may be
-// none. It skips what RFC 7517, section 5, wants skipped: keys of other types, secrets,
-// keys for something else than signatures by their type's one algorithm, and keys that
-// PublicKey refuses. It reads no kid: a key's ID is its thumbprint, so that no two keys
-// have one, whatever the set says. The error is ErrJWKS.
+// none. It skips what RFC 7517, section 5, wants skipped: keys of other types, secrets and
+// private keys, keys for something else than to verify signatures by their type's one
+// algorithm (sections 4.2 to 4.4), and keys that PublicKey refuses. It reads no kid: a
+// key's ID is its thumbprint, so that no two keys have one, whatever the set says. The
+// error is ErrJWKS.
 func ParseJWKS(data []byte) ([]Key, error) {
 	if _, err := strictjson.Parse(data, "keys"); err != nil { // no name stands twice, at any depth
 		return nil, ErrJWKS
@@ -65,8 +66,8 @@ func ParseJWKS(data []byte) ([]Key, error) {
 }
 
 func parseJWK(text []byte) (Key, bool) {
-	object, err := strictjson.Parse(text, "kty", "crv", "x", "y", "n", "e", "alg", "use")
-	if err != nil {
+	object, err := strictjson.Parse(text, "kty", "crv", "x", "y", "n", "e", "alg", "use", "d", "key_ops")
+	if err != nil || object.Has("d") || object.Has("key_ops") && !mayVerify(text) {
 		return Key{}, false
 	}
 	k, err := PublicKey(publicPart(object))
@@ -74,6 +75,15 @@ func parseJWK(text []byte) (Key, bool) {
 		return Key{}, false
 	}
 	return k, true
+}
+
+// mayVerify says whether key_ops has the operation (RFC 7517, section 4.3). That no name
+// stands in the text twice, nor in another case, is known already.
+func mayVerify(text []byte) bool {
+	var key struct {
+		Ops []string `json:"key_ops"`
+	}
+	return json.Unmarshal(text, &key) == nil && slices.Contains(key.Ops, "verify")
 }
 
 func isOrAbsent(o strictjson.Object, name, want string) bool {

@@ -76,14 +76,19 @@ func encodeHeader(typ string, k Key) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(header), nil
 }
 
-// Sign returns the token whose payload is claims, as they are.
+// Sign returns the token whose payload is claims, as they are. A token longer than MaxSize
+// is an error, since Verify would refuse it.
 func (c *Codec) Sign(claims []byte) (string, error) {
 	signed := c.header + "." + base64.RawURLEncoding.EncodeToString(claims)
 	signature, err := c.signer.Method.Sign(signed, c.signer.Private)
 	if err != nil {
 		return "", fmt.Errorf("token: sign: %w", err)
 	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+	token := signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+	if len(token) > MaxSize {
+		return "", fmt.Errorf("token: it would have %d bytes, more than %d", len(token), MaxSize)
+	}
+	return token, nil
 }
 
 // Verify returns the payload of a token that Sign could have made with one of the keys,
