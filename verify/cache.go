@@ -20,6 +20,7 @@ const (
 	unknownEvery = time.Minute     // between fetches for an unknown key
 	retryEvery   = 5 * time.Second // between fetches that fail
 	fetchTimeout = 5 * time.Second // of one fetch
+	failingFor   = time.Minute     // how long a fetch that failed is a reason not to wait for the next
 )
 
 // keyCache holds the issuer's keys.
@@ -35,13 +36,15 @@ type keyCache struct {
 	maxAge  time.Duration
 	tried   time.Time     // when the last fetch began
 	failure error         // why it failed, nil if it did not
+	failed  time.Time     // when a fetch last did
 	running chan struct{} // closed at the end of the fetch that is under way; nil: none is
 }
 
 // codecFor returns the keys to judge the token by: keys that have the one of its header or,
-// if they are not older than their max-age, do not. It waits for a fetch only where the
-// keys that are there do not have it, and then until ctx ends. The error Is
-// ErrKeysUnavailable.
+// if they are not older than their max-age, do not. It waits for a fetch, until ctx ends,
+// where the keys that are there do not have it; and where they are as old as twice their
+// max-age, since the issuer may have removed it, unless a fetch failed a moment ago. The
+// error Is ErrKeysUnavailable.
 func (c *keyCache) codecFor(ctx context.Context, text string) (*token.Codec, error) {
 	codec, running, err := c.look(ctx, text)
 	if running == nil {
@@ -71,10 +74,11 @@ func (c *keyCache) look(ctx context.Context, text string) (*token.Codec, <-chan 
 	if fresh {
 		every = unknownEvery
 	}
+	wait := !known || c.now().Sub(c.fetched) >= 2*c.maxAge && c.now().Sub(c.failed) >= failingFor
 	if since := c.now().Sub(c.tried); c.running == nil && (since < 0 || since >= every) {
 		c.start(ctx)
 	}
-	if !known && c.running != nil {
+	if wait && c.running != nil {
 		return nil, c.running, nil
 	}
 	codec, err := c.judge(text)
@@ -119,6 +123,8 @@ func (c *keyCache) start(ctx context.Context) {
 		defer c.mu.Unlock()
 		if c.failure = err; err == nil {
 			c.codec, c.maxAge, c.fetched = codec, maxAge, c.now()
+		} else {
+			c.failed = c.now()
 		}
 		c.running = nil
 		close(running)

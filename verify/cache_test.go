@@ -157,59 +157,6 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}, k)
 }
 
-// An issuer that is down costs nobody anything who comes with a key that is known, for a
-// day. It is asked every 5 seconds at most.
-func TestStaleKeysAreServed(t *testing.T) {
-	one, two := key(t, 1), key(t, 2)
-	inBubble(t, func(t *testing.T, w *world) {
-		t.Helper()
-		text := sign(t, one, strings.Replace(payload, "1800001200", "1800999999", 1))
-		w.accepts(t, text)
-		w.fails()
-		w.clock.add(5 * time.Minute)
-		for i := range int32(5) {
-			for range 20 {
-				w.accepts(t, text)
-			}
-			w.hasAsked(t, 2+i)
-			w.cannot(t, sign(t, two, payload)) // it may be a new key's
-			w.hasAsked(t, 2+i)
-			w.clock.add(5*time.Second - 1)
-			w.accepts(t, text)
-			w.hasAsked(t, 2+i)
-			w.clock.add(1)
-		}
-		w.refuses(t, text+"A") // by the old key, whose signature it is not
-		w.clock.add(24*time.Hour - 5*time.Minute - 25*time.Second)
-		w.accepts(t, text)
-		w.clock.add(5 * time.Second)
-		w.cannot(t, text)
-		w.publish(one)
-		w.clock.add(5 * time.Second)
-		w.accepts(t, text)
-	}, one)
-}
-
-// A stale key is served at once although the issuer hangs.
-func TestStaleKeysDoNotWait(t *testing.T) {
-	k := key(t, 1)
-	inBubble(t, func(t *testing.T, w *world) {
-		t.Helper()
-		text := sign(t, k, payload)
-		w.accepts(t, text)
-		release := make(chan struct{})
-		w.does(func(http.ResponseWriter, *http.Request) { <-release })
-		defer close(release)
-		w.clock.add(5 * time.Minute)
-		w.accepts(t, text)
-		w.accepts(t, text)
-		w.hasAsked(t, 2)
-		w.clock.add(time.Minute)
-		w.accepts(t, text)
-		w.hasAsked(t, 2) // not again while the first is under way
-	}, k)
-}
-
 // A service that starts while the issuer is down cannot judge tokens yet; it asks every 5
 // seconds at most.
 func TestNoKeysYet(t *testing.T) {

@@ -51,8 +51,13 @@ func (c Claims) Decode(v any) error {
 
 // Verifier checks access tokens by the issuer's keys. It fetches them when it first needs
 // one and keeps them for as long as the answer's max-age says, but at least a minute and
-// at most an hour. While it cannot fetch them anew it goes on with what it has, for a day
-// at most; an answer without a key counts as none.
+// at most an hour. For as long again it goes on with what it has while the next fetch runs
+// beside; after that, only where the fetch failed, and for a day at most. So a key that
+// the issuer removed is accepted for twice the max-age, or for a day while fetches fail. An
+// answer without a key counts as a failure.
+//
+// Verify waits for a fetch where the token's key is not there, and where the keys are
+// as old as twice their max-age; not, there, in the minute after one that failed.
 //
 // It is safe for concurrent use, and fetches once at a time. A fetch runs in a goroutine of
 // its own that ends with it, after 5 seconds at most, so that no caller's cancellation ends
