@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/ostiary/auth/internal/gate"
 )
 
 // WriteError answers a request with what the handlers of this package answer for err: a
@@ -37,12 +39,17 @@ func (a *Authenticator) writeError(w http.ResponseWriter, r *http.Request, err e
 	writeProblem(w, p)
 }
 
-// faultLevel keeps clients that hung up out of the errors.
+// faultLevel keeps out of the errors clients that hung up, and those of a flood that found
+// no place before the hashing: the gate does what it is for.
 func faultLevel(err error) slog.Level {
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		return slog.LevelInfo
+	case errors.Is(err, gate.ErrBusy):
+		return slog.LevelWarn
+	default:
+		return slog.LevelError
 	}
-	return slog.LevelError
 }
 
 // problem is an error as a response tells it. It says what the client may know, never

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -108,6 +110,23 @@ func TestWriteErrorBehindGuards(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A full gate is a warning: a flood that it keeps out is no fault of the application's.
+func TestAFullGateIsAWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJam(t)
+		j.begin()
+		j.fill(t)
+		before := len(j.log.String())
+		got := loginAt(t, j.Authenticator, ann, password, theIP+":1")
+		require.Equal(t, http.StatusServiceUnavailable, got.status)
+		logged := j.log.String()[before:]
+		assert.Equal(t, 1, strings.Count(logged, "\n"), logged)
+		assert.Contains(t, logged, "level=WARN")
+		assert.Contains(t, logged, "path=/login")
+		assert.Contains(t, logged, "gate: busy")
+	})
 }
 
 func guards(w *world) map[string]func(http.Handler) http.Handler {

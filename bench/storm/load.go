@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,7 +24,7 @@ type readers struct {
 
 // newReaders logs the user in, and so the example has to be idle.
 func newReaders(ctx context.Context, url string, u user, n int) (*readers, error) {
-	client := newClient(n)
+	client := newClient(n, nil)
 	a, err := login(ctx, client, url, u)
 	if err != nil {
 		return nil, err
@@ -34,9 +35,10 @@ func newReaders(ctx context.Context, url string, u user, n int) (*readers, error
 	return &readers{url: url + "/api/profile", token: a.token, n: n, client: client}, nil
 }
 
-// newClient keeps n connections.
-func newClient(n int) *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n, DisableCompression: true}}
+// newClient keeps n connections, from the local address or, if that is nil, from any.
+func newClient(n int, from net.Addr) *http.Client {
+	dialer := net.Dialer{LocalAddr: from}
+	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: n, DisableCompression: true}}
 }
 
 // during reads for a tenth of the time, and then measures for the time.
@@ -86,11 +88,27 @@ func (r *readers) read(ctx context.Context) error {
 	return nil
 }
 
-// storm is users that log in all the time, each over a connection of its own. One that is
-// told to come back later does.
+// manner is how the users of a storm log in.
+type manner int
+
+const (
+	// patient ones have one IP address. Of one client the example lets 32 logins wait, and
+	// refuses the rest at once; whoever is told to come back later waits for as long as
+	// Retry-After says.
+	patient manner = iota
+
+	// hasty ones have one IP address too, and come back at once.
+	hasty
+
+	// apart have an IP address each, so that all of them wait until they are let in, and
+	// come back at once. None may be refused.
+	apart
+)
+
+// storm is users that log in again and again, each over a connection of its own.
 type storm struct {
 	url    string
-	client *http.Client
+	manner manner
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -101,11 +119,19 @@ type storm struct {
 
 // startStorm has the users log in until stop is called, and the peers take from the
 // limiter.
-func startStorm(ctx context.Context, url string, users []user, peers []*peer) *storm {
+func startStorm(ctx context.Context, url string, m manner, users []user, peers []*peer) *storm {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &storm{url: url, client: newClient(len(users)), cancel: cancel}
-	for _, u := range users {
-		s.wg.Go(func() { s.logIn(ctx, u) })
+	s := &storm{url: url, manner: m, cancel: cancel}
+	for i, u := range users {
+		var from net.Addr
+		if m == apart {
+			from = &net.TCPAddr{IP: loopback(i)}
+		}
+		s.wg.Go(func() {
+			client := newClient(1, from)
+			defer client.CloseIdleConnections()
+			s.logIn(ctx, client, u)
+		})
 	}
 	for _, p := range peers {
 		for range peerLogins {
@@ -118,12 +144,17 @@ func startStorm(ctx context.Context, url string, users []user, peers []*peer) *s
 	return s
 }
 
+// loopback is one of the addresses that Linux has without being told, from 127.0.1.1 on.
+func loopback(i int) net.IP {
+	const hosts = 254
+	return net.IPv4(127, 0, byte(1+i/hosts), byte(1+i%hosts)) //nolint:gosec,mnd // for some thousands
+}
+
 // stop ends the storm and returns what it got until then. What is under way is canceled,
 // and not counted.
 func (s *storm) stop() (answers, error) {
 	s.cancel()
 	s.wg.Wait()
-	s.client.CloseIdleConnections()
 	return s.got, errors.Join(s.errs...)
 }
 
@@ -136,9 +167,10 @@ func (s *storm) note(got answers, err error) {
 	}
 }
 
-func (s *storm) logIn(ctx context.Context, u user) {
+func (s *storm) logIn(ctx context.Context, client *http.Client, u user) {
+	mayRefuse := s.manner != apart
 	for {
-		a, err := login(ctx, s.client, s.url, u)
+		a, err := login(ctx, client, s.url, u)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -147,15 +179,17 @@ func (s *storm) logIn(ctx context.Context, u user) {
 			pause(ctx, time.Second)
 		case a.status == http.StatusOK:
 			s.note(answers{ok: 1}, nil)
-		case a.status == http.StatusTooManyRequests && a.retryAfter > 0:
+		case mayRefuse && a.status == http.StatusTooManyRequests && a.retryAfter > 0:
 			s.note(answers{limited: 1}, nil)
-		case a.status == http.StatusServiceUnavailable && a.retryAfter > 0:
+		case mayRefuse && a.status == http.StatusServiceUnavailable && a.retryAfter > 0:
 			s.note(answers{busy: 1}, nil)
 		default:
 			s.note(answers{other: 1, example: fmt.Sprintf("%d, Retry-After %v", a.status, a.retryAfter)}, nil)
 			pause(ctx, time.Second)
 		}
-		pause(ctx, a.retryAfter)
+		if s.manner == patient {
+			pause(ctx, a.retryAfter)
+		}
 	}
 }
 

@@ -1,13 +1,21 @@
 // Storm measures what the rest of an application notices of a storm of logins. It runs
 // examples/mysql as a process of its own, reads /api/profile over a few connections as
-// fast as answers come, and does so again beside many connections that log in all the
-// time, each with the right password, from one IP address, and without a device token. It
-// prints the rates and the percentiles of /api/profile, and exits with 1 if in the median
-// of the rounds the rate falls below half of the idle one or the p99 reaches 5 times the
-// idle one, if the process grows by 64 MiB or more, or if a login gets another answer than
-// 200, 429 or 503.
+// fast as answers come, and does so again beside many connections that log in again and
+// again, each with the right password and without a device token. It prints the rates and
+// the percentiles of /api/profile, and exits with 1 if in the median of the rounds the
+// rate falls below half of the idle one or the p99 reaches 5 times the idle one, if the
+// process grows by 64 MiB or more, or if a login gets another answer than it should.
 //
 //	go run -C bench ./storm -dsn 'root@tcp(127.0.0.1:3306)/storm'
+//	go run -C bench ./storm -dsn 'root@tcp(127.0.0.1:3306)/storm' -apart -- -no-limits
+//
+// By default the logins come from one IP address, of which the example lets 32 wait. The
+// others get 503, or 429 from the limits, and wait for as long as Retry-After says: of 64
+// connections about half are asleep. With -apart each connection has an address of its own
+// and waits for nothing but its answer, which has to be 200: all of them are in the
+// example's queue all the time. A storm then has to be shorter than the 10 seconds after
+// which the queue refuses those who wait. With -hasty a last round is printed, which is
+// not judged, in which those that are refused come back at once.
 //
 // The database has to be there, without tables. Everything shares the machine's cores:
 // this program, the example and the database. Other work on the machine is borne by the
@@ -22,6 +30,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -40,16 +49,19 @@ type plan struct {
 	example []string // arguments of the example
 
 	readers, logins int // connections
+	apart, hasty    bool
 	rounds          int
 	idle, storm     time.Duration // of each round
 }
 
 func main() {
-	p := plan{readers: 8, logins: 64, rounds: 7, idle: 5 * time.Second, storm: 10 * time.Second}
+	p := plan{readers: 8, logins: 64, rounds: 7, idle: 5 * time.Second, storm: 8 * time.Second}
 	flag.StringVar(&p.dsn, "dsn", "", "the data source `name` of an empty database")
 	peers := flag.String("peers", "", "data source `names` of the same database on other nodes of its cluster, separated by spaces: other instances log in there")
 	flag.IntVar(&p.readers, "readers", p.readers, "connections that read /api/profile")
 	flag.IntVar(&p.logins, "logins", p.logins, "connections that log in")
+	flag.BoolVar(&p.apart, "apart", false, "log in from an address for each connection, 127.0.1.1 and so on, which needs Linux")
+	flag.BoolVar(&p.hasty, "hasty", false, "print a last round in which nobody waits who is refused")
 	flag.IntVar(&p.rounds, "rounds", p.rounds, "how often it is measured")
 	flag.DurationVar(&p.idle, "idle", p.idle, "how long without a storm")
 	flag.DurationVar(&p.storm, "storm", p.storm, "how long beside one")
@@ -95,30 +107,21 @@ func run(ctx context.Context, out io.Writer, p plan) (r result, err error) {
 		others = append(others, other)
 	}
 
+	m := &measurement{plan: p, db: db, process: e, users: users[1:], readers: readers, others: others}
 	printHead(out, p)
 	for i := range p.rounds {
-		var now round
-		if now.idle, err = readers.during(ctx, p.idle); err != nil {
+		manner := patient
+		if p.apart {
+			manner = apart
+		}
+		now, got, err := m.round(ctx, manner)
+		if err != nil {
 			return r, err
 		}
-		if i == 0 {
-			if r.before, _, err = e.memory(); err != nil {
-				return r, err
-			}
-		}
-		s := startStorm(ctx, e.url, users[1:], others)
-		now.beside, err = readers.during(ctx, p.storm)
-		if err == nil && len(others) > 0 {
-			err = checkShared(ctx, db)
-		}
-		answers, stormErr := s.stop()
-		if err := errors.Join(err, stormErr); err != nil {
-			return r, err
-		}
-		r.add(now, answers)
-		printRound(out, i+1, now)
-		pause(ctx, settle)
+		r.add(now, got)
+		printRound(out, strconv.Itoa(i+1), now)
 	}
+	r.before = m.before
 	if _, r.peak, err = e.memory(); err != nil {
 		return r, err
 	}
@@ -126,7 +129,46 @@ func run(ctx context.Context, out io.Writer, p plan) (r result, err error) {
 		return r, err
 	}
 	r.print(out)
+	if p.hasty {
+		now, got, err := m.round(ctx, hasty)
+		if err != nil {
+			return r, err
+		}
+		printHasty(out, now, got)
+	}
 	return r, nil
+}
+
+// measurement is what the rounds have in common.
+type measurement struct {
+	plan
+
+	db      *sql.DB
+	process *example
+	users   []user // who log in
+	readers *readers
+	others  []*peer
+	before  int64 // bytes of memory after the first idle measure
+}
+
+// round measures once, and returns when the storm is over.
+func (m *measurement) round(ctx context.Context, manner manner) (now round, got answers, err error) {
+	if now.idle, err = m.readers.during(ctx, m.idle); err != nil {
+		return now, got, err
+	}
+	if m.before == 0 {
+		if m.before, _, err = m.process.memory(); err != nil {
+			return now, got, err
+		}
+	}
+	s := startStorm(ctx, m.process.url, manner, m.users, m.others)
+	now.beside, err = m.readers.during(ctx, m.storm)
+	if err == nil && len(m.others) > 0 {
+		err = checkShared(ctx, m.db)
+	}
+	got, stormErr := s.stop()
+	pause(ctx, settle)
+	return now, got, errors.Join(err, stormErr)
 }
 
 // checkShared fails unless the budget of the peers is one that the storm uses now.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,14 +21,15 @@ func TestRun(t *testing.T) {
 	dsn := mysqltest.Default(t).DSN(t)
 	p := plan{
 		dsn: dsn, peers: []string{dsn}, example: []string{"-pool=10"},
-		readers: 2, logins: 4, rounds: 1, idle: 200 * time.Millisecond, storm: 8 * time.Second,
+		readers: 2, logins: 4, rounds: 1, idle: 200 * time.Millisecond, storm: 8 * time.Second, hasty: true,
 	}
 	var out strings.Builder
 	r, err := run(t.Context(), &out, p)
 	require.NoError(t, err)
-	assert.Regexp(t, `(?s)^examples/mysql -pool=10, on \d+ cores with all the rest: 2 connections read /api/profile, 4 log in\n`+
+	assert.Regexp(t, `(?s)^examples/mysql -pool=10, on \d+ cores with all the rest: 2 connections read /api/profile, 4 log in, from one IP address; those that are refused wait as Retry-After says\n`+
 		`round \|.*\n +1 \|.*\nmedians: rate \d+\.\d\d .*\nmemory: \d+\.\d MiB before, .*\n`+
-		`logins: \d+ of 200, \d+ of 429, \d+ of 503, 0 others \(wanted: none\)\nbudget of the address: \d+\.\d of 100 not given back\nother instances: \d+ takes, \d+ of them limited\n$`, out.String())
+		`logins: \d+ of 200, \d+ of 429, \d+ of 503, 0 others \(wanted: none\)\nbudget of the address: \d+\.\d of 100 not given back\nother instances: \d+ takes, \d+ of them limited\n`+
+		`not judged, those that are refused come back at once: \d+ of 200, \d+ of 429, \d+ of 503, 0 others\nhasty \|.*\n$`, out.String())
 	assert.Len(t, r.rates, 1)
 	assert.Positive(t, r.rates[0])
 	assert.Positive(t, r.p99s[0])
@@ -38,6 +40,26 @@ func TestRun(t *testing.T) {
 
 	_, err = run(t.Context(), &out, p)
 	require.ErrorContains(t, err, "name an empty database")
+}
+
+// More logins than one client may have under way are all answered with 200 if each is a
+// client of its own, and are not if they are one.
+func TestRunApart(t *testing.T) {
+	p := plan{
+		dsn: mysqltest.Default(t).DSN(t), example: []string{"-no-limits", "-pool=10"}, apart: true,
+		readers: 1, logins: 40 + runtime.NumCPU(), rounds: 1, idle: 200 * time.Millisecond, storm: 3 * time.Second,
+	}
+	r, err := run(t.Context(), t.Output(), p)
+	require.NoError(t, err)
+	assert.Positive(t, r.answers.ok)
+	assert.Equal(t, answers{ok: r.answers.ok}, r.answers)
+
+	p.dsn, p.apart, p.hasty = mysqltest.Default(t).DSN(t), false, true
+	r, err = run(t.Context(), t.Output(), p)
+	require.NoError(t, err)
+	assert.Positive(t, r.answers.ok)
+	assert.Positive(t, r.answers.busy)
+	assert.Zero(t, r.answers.other)
 }
 
 func TestExampleThatDoesNotStart(t *testing.T) {

@@ -93,16 +93,25 @@ func (r *result) missed() []error {
 }
 
 func printHead(out io.Writer, p plan) {
-	_, _ = fmt.Fprintf(out, "examples/mysql %s, on %d cores with all the rest: %d connections read /api/profile, %d log in\n",
-		strings.Join(p.example, " "), runtime.NumCPU(), p.readers, p.logins)
+	how := "from one IP address; those that are refused wait as Retry-After says"
+	if p.apart {
+		how = "each from an IP address of its own; none may be refused"
+	}
+	_, _ = fmt.Fprintf(out, "examples/mysql %s, on %d cores with all the rest: %d connections read /api/profile, %d log in, %s\n",
+		strings.Join(p.example, " "), runtime.NumCPU(), p.readers, p.logins, how)
 	_, _ = fmt.Fprintf(out, "round | idle: per s     p50     p99 | storm: per s     p50     p99 | ratio: rate   p99\n")
 }
 
-func printRound(out io.Writer, n int, r round) {
-	_, _ = fmt.Fprintf(out, "%5d | %11.0f %7s %7s | %12.0f %7s %7s | %11.2f %5.2f\n", n,
+func printRound(out io.Writer, name string, r round) {
+	_, _ = fmt.Fprintf(out, "%5s | %11.0f %7s %7s | %12.0f %7s %7s | %11.2f %5.2f\n", name,
 		r.idle.rate(), rounded(r.idle.percentile(50)), rounded(r.idle.percentile(99)),
 		r.beside.rate(), rounded(r.beside.percentile(50)), rounded(r.beside.percentile(99)),
 		r.rate(), r.p99())
+}
+
+func printHasty(out io.Writer, r round, a answers) {
+	_, _ = fmt.Fprintf(out, "not judged, those that are refused come back at once: %d of 200, %d of 429, %d of 503, %d others\n", a.ok, a.limited, a.busy, a.other)
+	printRound(out, "hasty", r)
 }
 
 func (r *result) print(out io.Writer) {
