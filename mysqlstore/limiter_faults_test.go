@@ -25,10 +25,10 @@ import (
 // pause is what a call is told to wait that the table could not answer.
 const pause = time.Second
 
-// busy takes one, which must be limited because the table could not be asked.
-func busy(tb testing.TB, l limit.Limiter, key string, b limit.Bucket) {
+// busy takes one of k, which must be limited because the table could not be asked.
+func busy(tb testing.TB, l limit.Limiter, b limit.Bucket) {
 	tb.Helper()
-	wait, err := l.Take(tb.Context(), key, b, 1)
+	wait, err := l.Take(tb.Context(), "k", b, 1)
 	require.NoError(tb, err)
 	require.Equal(tb, pause, wait)
 }
@@ -47,7 +47,7 @@ func TestLimiterSaturatedPool(t *testing.T) {
 	}
 	for range b.Size + 2 {
 		start := time.Now()
-		busy(t, l, "k", b)
+		busy(t, l, b)
 		took := time.Since(start)
 		assert.GreaterOrEqual(t, took, 250*time.Millisecond)
 		assert.Less(t, took, 5*time.Second)
@@ -132,7 +132,7 @@ func TestLimiterSettlesLateTakes(t *testing.T) {
 		before := rowsOf(t, db, column)
 		slow.Store(true)
 		store.SetLimiterTime(100 * time.Millisecond)
-		busy(t, l, "k", b)
+		busy(t, l, b)
 		slow.Store(false)
 		require.Eventually(t, func() bool { return !slices.EqualFunc(rowsOf(t, db, column), before, slices.Equal[[]string]) }, eventually, 10*time.Millisecond)
 	}
@@ -238,7 +238,7 @@ func TestLimiterKeepsItsConnection(t *testing.T) {
 		unlock := lockLimits(t, other)
 		const session = "SELECT CONNECTION_ID(), @@max_statement_time"
 		before := rowsOf(t, db, session)
-		busy(t, l, "k", b)
+		busy(t, l, b)
 		_, err := l.Take(t.Context(), "k", b, -1)
 		require.NoError(t, err)
 		assert.Equal(t, before, rowsOf(t, db, session))
@@ -264,7 +264,7 @@ func TestLimiterConflicts(t *testing.T) {
 		b := minutely(3)
 		conflicts.Store(4)
 		for range 4 {
-			busy(t, l, "k", b)
+			busy(t, l, b)
 		}
 		for range b.Size {
 			took(t, l, "k", b)

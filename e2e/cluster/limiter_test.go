@@ -30,10 +30,9 @@ func TestLimiterOnAllNodes(t *testing.T) {
 					for range 3 {
 						wait, err := w.at[i%len(w.at)].stores.Limiter.Take(t.Context(), fmt.Sprint("key ", round), b, 1)
 						assert.NoError(t, err)
-						switch wait {
-						case 0:
+						if wait == 0 {
 							taken.Add(1)
-						case time.Second:
+						} else if wait == time.Second {
 							conflicts.Add(1)
 						}
 					}

@@ -235,7 +235,7 @@ func TestKeptPlaces(t *testing.T) {
 			leaves = append(leaves, next.leave)
 		}
 		require.True(t, others[5].waiting())
-		devices = fill(t, g, 9, true)
+		fill(t, g, 9, true)
 		enter(t, g, gate.Claim{Client: "device", Known: true}).busy(t, "all places are taken")
 		enter(t, g, gate.Claim{Client: "another"}).busy(t, "all places are taken")
 	})

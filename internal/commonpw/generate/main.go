@@ -47,7 +47,7 @@ func run(args []string) error {
 // others are the lists beside that of passwords, which lacks what stands in one of them
 // with a better rank: names and words, many of them common passwords. ranks is how many of
 // each are taken.
-var others = []string{"english_wikipedia", "us_tv_and_film", "female_names", "male_names", "surnames"}
+var others = [...]string{"english_wikipedia", "us_tv_and_film", "female_names", "male_names", "surnames"} //nolint:gochecknoglobals // a table of constants
 
 const ranks = 10_000
 
