@@ -12,7 +12,7 @@ TOOL := tool -modfile=$(CURDIR)/tools/go.mod
 # $(call each,COMMAND) runs COMMAND in a shell for each module $$m, up to the first failure.
 each = @set -e; for m in $(MODULES); do echo "== $$m"; $(1); done
 
-.PHONY: help test chaos chaos-cluster browser mutants purge bench-storm lint fuzz bench tidy
+.PHONY: help test chaos chaos-cluster browser mutants purge bench-storm lint vuln fuzz bench tidy
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -61,6 +61,9 @@ bench-storm: ## what /profile keeps of its rate beside a storm of logins, on one
 lint: ## golangci-lint, go vet, and whether go.mod and go.sum are tidy
 	$(call each,go -C $$m $(TOOL) golangci-lint run --config=$(CURDIR)/.golangci.yml --allow-parallel-runners ./...; go -C $$m vet ./...; go -C $$m mod tidy -diff)
 	@echo "== tools"; go -C tools mod tidy -diff
+
+vuln: ## govulncheck, where its database can be reached
+	@scripts/vuln.sh $(CURDIR)/tools/go.mod $(MODULES)
 
 fuzz: ## run every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME) $(MODULES)
