@@ -2,6 +2,7 @@
 # only pins the tools.
 MODULES  ?= . examples bench e2e
 FUZZTIME ?= 20s
+FUZZ     ?= .
 
 # More flags for go test, such as -run=Refresh. GOTESTSUM_FORMAT=standard-verbose shows every
 # test as it runs.
@@ -65,8 +66,8 @@ lint: ## golangci-lint, go vet, and whether go.mod and go.sum are tidy
 vuln: ## govulncheck, where its database can be reached
 	@scripts/vuln.sh $(CURDIR)/tools/go.mod $(MODULES)
 
-fuzz: ## run every fuzz target for FUZZTIME
-	@scripts/fuzz.sh $(FUZZTIME) $(MODULES)
+fuzz: ## run every fuzz target that FUZZ matches for FUZZTIME
+	@scripts/fuzz.sh $(FUZZTIME) '$(FUZZ)' $(MODULES)
 
 bench: ## run the benchmarks
 	$(call each,go -C $$m test -run='^$$' -bench=. -benchmem ./...)
