@@ -26,6 +26,7 @@ func (a *Authenticator) handleJWKS(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(jwksMaxAge))
 	h.Set("ETag", tag)
+	h.Set("X-Content-Type-Options", "nosniff")
 	if matches(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return

@@ -193,7 +193,7 @@ func TestRefreshTakesItsToken(t *testing.T) {
 	}
 }
 
-// ASVS: 3.2.1, 4.1.1, 14.2.2, 14.3.2.
+// ASVS: 3.2.1, 3.4.4, 4.1.1, 14.2.2, 14.3.2.
 func TestTokenResponses(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.signUp(t, "ann@example.com")

@@ -94,6 +94,7 @@ func (r reply) check(t *testing.T, method string) {
 	if r.header.Get(fromHost) != "" {
 		return
 	}
+	assert.Equal(t, "nosniff", r.header.Get("X-Content-Type-Options"))
 	if r.header.Get("ETag") != "" { // the key set alone has one, and is no message of ours
 		assert.Contains(t, []int{http.StatusOK, http.StatusNotModified}, r.status)
 		assert.Equal(t, "public, max-age=300", r.header.Get("Cache-Control"))

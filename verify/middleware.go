@@ -68,6 +68,7 @@ func refuse(w http.ResponseWriter, err error) {
 	body, _ := json.Marshal(a) // it always encodes
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(a.Status)
 	_, _ = w.Write(body) // the client hung up: nobody is left to tell

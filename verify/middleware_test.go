@@ -53,6 +53,7 @@ func TestRequire(t *testing.T) {
 		assert.Equal(t, challenge, got.Header().Get("WWW-Authenticate"))
 		assert.Equal(t, "application/json; charset=utf-8", got.Header().Get("Content-Type"))
 		assert.Equal(t, "no-store", got.Header().Get("Cache-Control"))
+		assert.Equal(t, "nosniff", got.Header().Get("X-Content-Type-Options"))
 	}
 
 	w.fails()
