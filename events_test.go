@@ -177,17 +177,33 @@ func TestNoEvents(t *testing.T) {
 		require.ErrorAs(t, err, &invalid)
 		assert.Empty(t, f.recorder.take())
 	})
-	t.Run("too many refreshes", func(t *testing.T) {
-		f := newFlow(t, onMemory(t))
-		rotated(8, 0)(t, f)
-		f.recorder.take()
+}
+
+// A refresh and a reauthentication of a session that was rotated too often are told of alike.
+func TestEventsOfTooManyRefreshes(t *testing.T) {
+	f := newFlow(t, onMemory(t))
+	rotated(8, 0)(t, f)
+	f.recorder.take()
+	for _, call := range []func() error{
+		func() error {
+			_, err := f.Refresh(t.Context(), atGeneration(t, f.first.RefreshToken, 9), aClient())
+			return err
+		},
+		func() error {
+			_, err := provingAgain(password)(t.Context(), f)
+			return err
+		},
+	} {
 		var limited *auth.RateLimitError
-		_, err := f.Refresh(t.Context(), atGeneration(t, f.first.RefreshToken, 9), aClient())
-		require.ErrorAs(t, err, &limited)
-		_, err = provingAgain(password)(t.Context(), f)
-		require.ErrorAs(t, err, &limited)
-		assert.Empty(t, f.recorder.take())
-	})
+		require.ErrorAs(t, call(), &limited)
+		events := f.recorder.take()
+		require.Len(t, events, 1)
+		events[0].Time = time.Time{}
+		assert.Equal(t, auth.Event{
+			Kind: auth.EventLimited, UserID: f.id, SessionID: f.first.SessionID, Client: events[0].Client, Reason: "rotations",
+		}, events[0])
+		assert.Equal(t, aClient().IP.Unmap(), events[0].Client.IP)
+	}
 }
 
 // Over HTTP the events are the same, with the peer's address and the user agent.
