@@ -8,12 +8,14 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,11 +33,11 @@ func TestCookiesOverHTTPS(t *testing.T) {
 	page.showsForm()
 	page.signUp(anns)
 
-	const access, refresh = "__Host-" + accessCookie, "__Host-" + refreshCookie
-	lifetimes := map[string]time.Duration{access: 20 * time.Minute, refresh: 24 * time.Hour}
+	const access, refresh, device = "__Host-" + accessCookie, "__Host-" + refreshCookie, "__Host-" + deviceCookie
+	lifetimes := map[string]time.Duration{access: 20 * time.Minute, refresh: 24 * time.Hour, device: 400 * 24 * time.Hour}
 	check := func() map[string]*network.Cookie {
 		cookies := page.cookies(url)
-		assert.Len(t, cookies, 2)
+		assert.Len(t, cookies, 3)
 		for name, lifetime := range lifetimes {
 			c := cookies[name]
 			require.NotNil(t, c, name)
@@ -59,7 +61,7 @@ func TestCookiesOverHTTPS(t *testing.T) {
 	assert.NotEqual(t, before[refresh].Value, after[refresh].Value)
 
 	page.logOut()
-	assert.Empty(t, page.cookies(url))
+	assert.Equal(t, []string{device}, slices.Collect(maps.Keys(page.cookies(url))))
 	page.logIn()
 	check()
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 const (
 	accessCookie  = "auth-access"
 	refreshCookie = "auth-refresh"
+	deviceCookie  = "auth-device"
 )
 
 // tab is a tab of a visitor's browser.
@@ -135,6 +138,12 @@ func (tb *tab) cookies(url string) map[string]*network.Cookie {
 		found[c.Name] = c
 	}
 	return found
+}
+
+// loggedOut wants no cookie but that of the device.
+func (tb *tab) loggedOut(url string) {
+	tb.t.Helper()
+	assert.Equal(tb.t, []string{deviceCookie}, slices.Collect(maps.Keys(tb.cookies(url))))
 }
 
 // expire takes the access token away, as its expiry does.

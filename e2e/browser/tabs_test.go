@@ -133,9 +133,9 @@ func TestLogoutWaitsForTheRefresh(t *testing.T) {
 	other.finish() // before the logout or after it
 	page.showsForm()
 	assert.Equal(t, []int{http.StatusOK}, statuses(r.of("POST /api/logout")))
-	assert.Empty(t, page.cookies(r.url))
+	page.loggedOut(r.url)
 	other.showsForm()
-	assert.Empty(t, page.cookies(r.url))
+	page.loggedOut(r.url)
 }
 
 // TestTabsFollowEachOther has one tab show at once what another has done.
