@@ -102,7 +102,7 @@ func mutants() []mutant {
 				},
 				{
 					"attempt.go", "	if !isCredentialFailure(err) {\n		t.giveBack(ctx, t.spent...)\n",
-					"	if isCredentialFailure(err) {\n		_ = t.Authenticator.spend(ctx, t.client, true, t.spent...)\n",
+					"	if isCredentialFailure(err) {\n		_ = t.Authenticator.spend(ctx, t.client, true, t.spent)\n",
 				},
 			},
 			module: ".", pkg: ".", test: "TestParallelGuesses/direct,_memstore",
