@@ -13,9 +13,10 @@ CREATE TABLE users (
   -- The canonical address, by which people log in: two users never share it. Bytes, since
   -- every collation takes some different addresses for one.
   email_key VARBINARY(254) NOT NULL,
-  -- The bcrypt hash of the password, after a marker where it is no plain one:
-  -- "bcrypt-sha384:" for passwords over 72 bytes, "bcrypt-tutorial:" for hashes that
-  -- Store.UpgradeTutorial took over. Empty: no password is right.
+  -- The hash of the password: bcrypt's, or argon2id's ("$argon2id$…"), after a marker where
+  -- it is no plain one: "bcrypt-sha384:" for passwords over 72 bytes, "bcrypt-tutorial:" and
+  -- "argon2id-tutorial:" for those that Store.UpgradeTutorial took over. Another system's
+  -- stays as it is until its user logs in. Empty: no password is right.
   password VARBINARY(255) NOT NULL,
   -- Raised by every change that must end the user's sessions and logins under way.
   auth_version BIGINT NOT NULL DEFAULT 1,

@@ -53,9 +53,10 @@ const (
 //
 // A call that the table cannot answer within 250 ms, the wait for one of 4 connections
 // included, or whose statement comes into the way of another, is answered that the key is
-// over for a second. It takes nothing from the memory; it may have taken from the table,
-// when the answer was lost. After any other error, also that ctx has ended, the memory
-// keeps its count, the only one that there is then.
+// over for a second, and takes nothing from the memory. After any other error, also that
+// ctx has ended, the memory keeps its count, the only one that there is then. What the
+// table has too much, since an answer was lost or something could not be given back, or
+// too little, is settled with the key's next statement.
 type limiter struct {
 	db     *pool
 	memory *limit.Memory
@@ -76,7 +77,8 @@ func newLimiter(db *pool) limiter {
 	}
 }
 
-// Take implements limit.Limiter, in one round trip at most, save each hundredth time.
+// Take implements limit.Limiter, in one round trip at most, save each hundredth time and
+// where the key's ledger is to be settled.
 // What is given back is given back although ctx has ended.
 func (l *limiter) Take(ctx context.Context, key string, b limit.Bucket, n int) (wait time.Duration, err error) {
 	wait, err = l.memory.Take(ctx, key, b, n)
@@ -87,17 +89,21 @@ func (l *limiter) Take(ctx context.Context, key string, b limit.Bucket, n int) (
 	if n < 0 {
 		return 0, translate("give back to rate limit", l.giveToTable(context.WithoutCancel(ctx), args))
 	}
+	lost := false // whether it may be done although it failed
 	busy, err := l.ask(ctx, func(ctx context.Context) error {
-		wait, err = l.takeFromTable(ctx, args)
+		wait, lost, err = l.takeFromTable(ctx, args)
 		return err
 	})
 	switch {
 	case err != nil:
-		if wasNotDone(err) {
+		if !lost {
 			l.ledger.add(args.id, -args.cost) // of which the memory alone knows
 		}
 		return 0, translate("take from rate limit", err)
 	case busy:
+		if lost {
+			l.ledger.add(args.id, args.cost) // of which the table alone knows
+		}
 		_, err = l.memory.Take(ctx, key, b, -n)
 		return limiterPause, err
 	case wait > 0:
@@ -149,8 +155,9 @@ func (l *limiter) ask(ctx context.Context, do func(ctx context.Context) error) (
 	return false, err
 }
 
-// takeFromTable takes and, each hundredth time, purges.
-func (l *limiter) takeFromTable(ctx context.Context, args limitArgs) (wait time.Duration, err error) {
+// takeFromTable takes, once the key's ledger is settled, and each hundredth time purges.
+// lost says that the take may be done although there is an error.
+func (l *limiter) takeFromTable(ctx context.Context, args limitArgs) (wait time.Duration, lost bool, err error) {
 	if cost := l.ledger.settle(args.id); cost != 0 {
 		if cost > 0 {
 			err = l.execGive(ctx, args.id, cost)
@@ -159,24 +166,21 @@ func (l *limiter) takeFromTable(ctx context.Context, args limitArgs) (wait time.
 			l.ledger.add(args.id, cost)
 		}
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
 	res, err := l.take.exec(ctx, l.db, args.id, args.cost, args.slack, args.cost, args.cost, args.span)
 	if err != nil {
-		if ctx.Err() != nil { // it may be done all the same
-			l.ledger.add(args.id, args.cost)
-		}
-		return 0, err
+		return 0, !wasNotDone(err), err
 	}
 	us, err := res.LastInsertId()
 	if err != nil {
-		return 0, err
+		return 0, true, err
 	}
 	if l.asked.Add(1)%limiterPurgeEvery == 0 {
 		_ = l.purge(ctx) // the next one purges what is left
 	}
-	return time.Duration(us) * time.Microsecond, nil
+	return time.Duration(us) * time.Microsecond, false, nil
 }
 
 // wasNotDone says whether a statement that failed has certainly changed nothing: the server
